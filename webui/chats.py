@@ -1,0 +1,377 @@
+"""Everybody's conversations, each with those who watch it and the turn that runs in it.
+
+Here is decided who may open a conversation, what a visitor may do in it, and that a turn which everybody left is stopped
+after a grace time. What goes out are events on channels (see `channel.py`); HTTP, cookies and pages are not known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import re
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from webui.batch.board import Board
+from webui.channel import Channel
+from webui.conversation import Conversation, Message, Sampling
+from webui.engines.base import Engine
+from webui.engines.supervisor import Supervisor
+from webui.errors import (
+    BadInput,
+    BadSetting,
+    ChatNotFound,
+    EngineNotReady,
+    ShuttingDown,
+    TooManyTurns,
+    TurnRunning,
+)
+from webui.markdown import Tail, render
+from webui.prompt import Budget, Prompt, PromptBuilder
+from webui.settings import Settings
+from webui.turns import Turn
+
+LOOK_EVERY = 0.1  # seconds between two looks at the line of waiting turns
+LAST_SECONDS = 5.0  # that running turns get when the app ends
+TEXT_AT_MOST = 400_000  # characters of one message: more than any context reads
+CHATS_AT_MOST = 5000  # conversations kept in memory, all visitors together
+Result = TypeVar("Result")
+_CHAT_ID = re.compile(r"[0-9a-f]{32}")
+
+
+class Chat:
+    """One conversation, watched and answered."""
+
+    def __init__(self, conversation: Conversation, channel: Channel) -> None:
+        self.conversation = conversation
+        self.channel = channel
+        self.turn: Turn | None = None
+        self.abandoned: asyncio.TimerHandle | None = None
+
+    def view(self) -> dict[str, Any]:
+        """The whole conversation as a page draws it."""
+        return {"after": None, "messages": [self.view_of(m) for m in self.conversation.path()]}
+
+    def view_of(self, message: Message) -> dict[str, Any]:
+        """One message as a page draws it."""
+        version, versions = self.conversation.versions(message.id)
+        view: dict[str, Any] = {"id": message.id, "role": message.role, "version": version, "versions": versions}
+        if message.role == "user":
+            return view | {"text": message.text}
+        view |= {"dropped": message.dropped, "request": message.request, "error": message.error}
+        if self.turn is not None and self.turn.message is message:
+            return view | {"text": "", "blocks": self.turn.blocks, "tail": self.turn.tail.as_dict(), **self.turn.line()}
+        return view | {
+            "text": message.text,
+            "blocks": render(message.text),
+            "tail": Tail().as_dict(),
+            "state": "ended",
+            "end": message.end,
+            "timing": message.timing and message.timing.as_dict(),
+        }
+
+
+class Visitor:
+    """One browser's person: the channel of their tabs."""
+
+    def __init__(self) -> None:
+        self.channel = Channel()
+        self.chats: dict[str, Chat] = {}
+
+    def running(self) -> list[Turn]:
+        """Their turns that are not over."""
+        return [chat.turn for chat in self.chats.values() if chat.turn is not None]
+
+    def view_of_chats(self) -> list[dict[str, Any]]:
+        """Their conversations for the list beside the chat, the latest first."""
+        chats = sorted(self.chats.values(), key=lambda chat: chat.conversation.updated, reverse=True)
+        return [
+            {
+                "id": chat.conversation.id,
+                "title": chat.conversation.title(),
+                "updated": chat.conversation.updated,
+                "running": chat.turn is not None,
+            }
+            for chat in chats
+            if len(chat.conversation)
+        ]
+
+    def view_of_requests(self) -> list[str]:
+        """The numbers on the board that are theirs."""
+        messages = (message for chat in self.chats.values() for message in chat.conversation.path()[-20:])
+        return [message.request for message in messages if message.request]
+
+
+class Chats:
+    """All conversations of all visitors.
+
+    Args:
+        supervisor: has the engine.
+        board: knows lanes, places and times.
+        settings: limits and the grace time.
+    """
+
+    def __init__(self, supervisor: Supervisor, board: Board, settings: Settings) -> None:
+        self._supervisor = supervisor
+        self._board = board
+        self._settings = settings
+        self._visitors: dict[str, Visitor] = {}
+        self._chats: dict[str, Chat] = {}
+        self._turns: set[Turn] = set()
+        self._looker: asyncio.Task[None] | None = None
+        self._closing = False
+        # One thread: a tokenizer is not made for several, and a long message must not hold up everybody's stream.
+        self._tokenizing = ThreadPoolExecutor(1, "tokenize")
+        self._chat_template = _read(settings.chat_template)
+
+    # Who and what
+
+    def visitor(self, name: str) -> Visitor:
+        """The visitor of this name, made at first sight."""
+        return self._visitors.setdefault(name, Visitor())
+
+    def open(self, id: str, visitor: str) -> Chat:
+        """The conversation with this id, made at first sight and from then on the visitor's own.
+
+        Raises:
+            BadInput: if it is no id.
+            ChatNotFound: if it is somebody else's.
+        """
+        if not _CHAT_ID.fullmatch(id):
+            raise BadInput(field="chat", reason="32 hexadecimal digits are wanted")
+        chat = self._chats.get(id) or self._new(id, visitor)
+        if chat.conversation.visitor != visitor:
+            raise ChatNotFound()
+        return chat
+
+    def _new(self, id: str, visitor: str) -> Chat:
+        channel = Channel(
+            on_empty=lambda: self._left(chat),
+            on_watched=lambda: self._rejoined(chat),
+        )
+        chat = Chat(Conversation(id, visitor), channel)
+        self._forget_oldest()
+        self._chats[id] = self.visitor(visitor).chats[id] = chat
+        return chat
+
+    def delete(self, id: str, visitor: str) -> None:
+        """Stops what runs in a conversation and forgets it."""
+        chat = self.open(id, visitor)
+        if chat.turn is not None:
+            chat.turn.stop()
+        self._forget(chat)
+        self._tell_chats(chat)
+
+    # What a visitor may do
+
+    async def send(
+        self, chat: Chat, text: str, system: str, sampling: Sampling, replaces: str | None = None
+    ) -> Message:
+        """Adds a question, or another version of an earlier one, and begins its answer.
+
+        Raises:
+            BadInput, MessageNotFound, MessageTooLong, TurnRunning, TooManyTurns, ShuttingDown.
+        """
+        self._check_free(chat)
+        if not text.strip():
+            raise BadInput(field="text", reason="the message is empty")
+        if len(text) > TEXT_AT_MOST:
+            raise BadInput(field="text", reason=f"{len(text)} characters; {TEXT_AT_MOST} are the limit")
+        conversation = chat.conversation
+        last = conversation.last()
+        parent = conversation.message(replaces).parent if replaces else (last.id if last else None)
+        question = Message("user", text, parent=parent)
+        before = conversation.path(until=parent) if parent else []
+        await self._check_fits([*before, question], system, sampling)
+        self._check_free(chat)
+        conversation.add(question)
+        return self._answer(chat, question, system, sampling, shown_after=parent, shown=[question])
+
+    async def regenerate(self, chat: Chat, id: str, system: str, sampling: Sampling) -> Message:
+        """Begins another version of an answer.
+
+        Raises:
+            As `send`.
+        """
+        self._check_free(chat)
+        old = chat.conversation.message(id)
+        if old.role != "assistant" or old.parent is None:
+            raise BadInput(field="message", reason="only an answer can be regenerated")
+        await self._check_fits(chat.conversation.path(until=old.parent), system, sampling)
+        self._check_free(chat)
+        question = chat.conversation.message(old.parent)
+        return self._answer(chat, question, system, sampling, shown_after=question.id, shown=[])
+
+    def choose(self, chat: Chat, id: str, version: int) -> None:
+        """Shows another version of a message and what followed it."""
+        if chat.turn is not None:
+            raise TurnRunning()
+        chosen = chat.conversation.choose(id, version)
+        path = chat.conversation.path()
+        shown = path[path.index(chosen) :]
+        self._show(chat, chosen.parent, shown)
+
+    async def budget(self, chat: Chat, text: str, system: str, sampling: Sampling) -> Budget:
+        """How much of the context the conversation takes with a draft at its end.
+
+        Raises:
+            EngineNotReady: before there is a tokenizer.
+        """
+        if (engine := self._supervisor.engine) is None:
+            raise EngineNotReady()
+        messages = chat.conversation.path()
+        if text.strip():
+            messages.append(Message("user", text))
+        if not messages:
+            return Budget(used=0, total=engine.info.context, dropped=0, fits=True)
+        measure = self._builder(engine).measure
+        return await self._in_thread(measure, messages, system, self._longest(sampling))
+
+    # Turns
+
+    def _answer(
+        self,
+        chat: Chat,
+        question: Message,
+        system: str,
+        sampling: Sampling,
+        shown_after: str | None,
+        shown: list[Message],
+    ) -> Message:
+        answer = chat.conversation.add(Message("assistant", parent=question.id))
+        messages = chat.conversation.path(until=question.id)
+        turn = Turn(
+            answer,
+            Sampling.from_mapping({"max_tokens": self._longest(sampling)}, defaults=sampling),
+            lambda engine: self._prompt(engine, messages, system, sampling),
+            supervisor=self._supervisor,
+            board=self._board,
+            publish=functools.partial(self._publish, chat),
+            on_end=lambda: self._ended(chat, turn),
+            streams=lambda: len(self._turns),
+        )
+        chat.turn = turn
+        self._turns.add(turn)
+        self._show(chat, shown_after, [*shown, answer])
+        self._tell_chats(chat)
+        if not chat.channel.watchers:
+            self._left(chat)
+        if self._looker is None or self._looker.done():
+            self._looker = asyncio.create_task(self._look_at_the_line(), name="line of waiting turns")
+        return answer
+
+    async def _prompt(self, engine: Engine, messages: Sequence[Message], system: str, sampling: Sampling) -> Prompt:
+        return await self._in_thread(self._builder(engine).build, messages, system, self._longest(sampling))
+
+    async def _check_fits(self, messages: Sequence[Message], system: str, sampling: Sampling) -> None:
+        """Refuses what is too long while it still stands in the visitor's box; before the engine is ready nobody knows."""
+        if (engine := self._supervisor.engine) is not None:
+            await self._prompt(engine, messages[-1:], system, sampling)
+
+    def _longest(self, sampling: Sampling) -> int | None:
+        limits = [limit for limit in (sampling.max_tokens, self._settings.max_tokens) if limit is not None]
+        return min(limits, default=None)
+
+    @functools.lru_cache(maxsize=4)  # noqa: B019 - there is one Chats, and it lives as long as the process
+    def _builder(self, engine: Engine) -> PromptBuilder:
+        return PromptBuilder(engine.tokenizer, engine.info.context, self._chat_template)
+
+    async def _in_thread(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._tokenizing, function, *arguments)
+
+    async def _look_at_the_line(self) -> None:
+        """While turns wait: tells each its place, and the visitor which requests on the board are theirs."""
+        while any(turn.state in ("waiting", "prefill") for turn in self._turns):
+            places = self._board.places()
+            for turn in list(self._turns):
+                turn.look(places)
+            await asyncio.sleep(LOOK_EVERY)
+
+    def _ended(self, chat: Chat, turn: Turn) -> None:
+        self._turns.discard(turn)
+        if chat.turn is turn:
+            chat.turn = None
+        self._rejoined(chat)
+        chat.conversation.updated = time.time()
+        self._tell_chats(chat)
+
+    def _check_free(self, chat: Chat) -> None:
+        if self._closing:
+            raise ShuttingDown()
+        if chat.turn is not None:
+            raise TurnRunning()
+        running = len(self.visitor(chat.conversation.visitor).running())
+        if running >= self._settings.max_turns:
+            raise TooManyTurns(running=running, limit=self._settings.max_turns)
+
+    # Those who leave and come back
+
+    def _left(self, chat: Chat) -> None:
+        """Nobody watches any more: what runs is given the grace time."""
+        if chat.turn is not None and chat.abandoned is None:
+            loop = asyncio.get_running_loop()
+            chat.abandoned = loop.call_later(self._settings.grace, self._stop_abandoned, chat)
+
+    def _rejoined(self, chat: Chat) -> None:
+        if chat.abandoned is not None:
+            chat.abandoned.cancel()
+            chat.abandoned = None
+
+    def _stop_abandoned(self, chat: Chat) -> None:
+        chat.abandoned = None
+        if chat.turn is not None:
+            chat.turn.stop()
+
+    async def close(self, seconds: float = LAST_SECONDS) -> None:
+        """Takes no more turns, gives the running ones some seconds and ends the rest."""
+        self._closing = True
+        if self._turns:
+            await asyncio.wait([asyncio.ensure_future(turn.wait()) for turn in self._turns], timeout=seconds)
+        rest = list(self._turns)
+        for turn in rest:
+            turn.stop()
+        await asyncio.gather(*(turn.wait() for turn in rest))
+        self._tokenizing.shutdown(wait=False, cancel_futures=True)
+
+    # What goes out
+
+    def _show(self, chat: Chat, after: str | None, messages: Sequence[Message]) -> None:
+        chat.channel.publish("messages", {"after": after, "messages": [chat.view_of(m) for m in messages]})
+
+    def _publish(self, chat: Chat, kind: str, data: dict[str, Any]) -> None:
+        chat.channel.publish(kind, data)
+        if data.get("request"):
+            visitor = self.visitor(chat.conversation.visitor)
+            visitor.channel.publish("mine", visitor.view_of_requests())
+
+    def _tell_chats(self, chat: Chat) -> None:
+        visitor = self.visitor(chat.conversation.visitor)
+        visitor.channel.publish("chats", visitor.view_of_chats())
+
+    # Memory
+
+    def _forget_oldest(self) -> None:
+        while len(self._chats) >= CHATS_AT_MOST:
+            idle = [chat for chat in self._chats.values() if chat.turn is None and not chat.channel.watchers]
+            if not idle:
+                return
+            self._forget(min(idle, key=lambda chat: chat.conversation.updated))
+
+    def _forget(self, chat: Chat) -> None:
+        conversation = chat.conversation
+        self._chats.pop(conversation.id, None)
+        visitor = self.visitor(conversation.visitor)
+        visitor.chats.pop(conversation.id, None)
+        if not visitor.chats and not visitor.channel.watchers:
+            del self._visitors[conversation.visitor]
+
+
+def _read(path: str | None) -> str | None:
+    """A chat template is given as a file."""
+    try:
+        return None if path is None else Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSetting(setting="--chat-template", reason=f"{path} cannot be read: {error}") from None

@@ -1,0 +1,247 @@
+"""A conversation and how it is to be answered: plain data, imports nothing of ours but the errors.
+
+Messages form a tree: editing a message or regenerating an answer adds a sibling, nothing is overwritten. The path from the
+root along the chosen children is what a person sees and what the model reads. This module knows nothing of tokens, engines
+or pages.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from webui.errors import BadInput, MessageNotFound
+
+Role = Literal["user", "assistant"]
+End = Literal["stop", "length", "aborted", "failed"]
+
+MAX_STOP_STRINGS = 4
+MAX_STOP_LENGTH = 64  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The sensible range of one number, both ends included, and the step of its slider."""
+
+    low: float
+    high: float
+    step: float = 1
+
+
+LIMITS: Mapping[str, Limit] = {
+    "temperature": Limit(0, 2, 0.05),
+    "top_p": Limit(0.01, 1, 0.01),
+    "top_k": Limit(0, 200),
+    "min_p": Limit(0, 1, 0.01),
+    "repetition_penalty": Limit(0.5, 2, 0.05),
+    "max_tokens": Limit(1, 1_000_000),
+    "seed": Limit(0, 2**31 - 1),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are chosen.
+
+    `top_k` 0 means off, `max_tokens` None as long as the context allows, `seed` None a random one.
+    """
+
+    temperature: float = 0.7
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any], defaults: Sampling | None = None) -> Sampling:
+        """Reads what a page or a file says; what it leaves out comes from `defaults`.
+
+        Raises:
+            BadInput: naming the field, for an unknown field, a wrong type or a value out of its range.
+        """
+        merged = asdict(defaults or cls())
+        for name, value in values.items():
+            if name not in merged:
+                raise BadInput(field=name, reason="there is no such sampling setting")
+            merged[name] = _stop_strings(value) if name == "stop" else _number(name, value)
+        return cls(**merged)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The settings as JSON types."""
+        return {**asdict(self), "stop": list(self.stop)}
+
+
+_OPTIONAL = {"max_tokens", "seed"}
+_WHOLE = {"top_k", "max_tokens", "seed"}
+
+
+def _number(name: str, value: Any) -> float | int | None:
+    if value is None and name in _OPTIONAL:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise BadInput(field=name, reason=f"a number is wanted, not {value!r}")
+    limit = LIMITS[name]
+    if not limit.low <= value <= limit.high:
+        raise BadInput(field=name, reason=f"{value:g} is outside of {limit.low:g} to {limit.high:g}")
+    if name not in _WHOLE:
+        return float(value)
+    if value != int(value):
+        raise BadInput(field=name, reason=f"a whole number is wanted, not {value:g}")
+    return int(value)
+
+
+def _stop_strings(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(text, str) for text in value):
+        raise BadInput(field="stop", reason="a list of texts is wanted")
+    texts = tuple(text for text in value if text)
+    if len(texts) > MAX_STOP_STRINGS:
+        raise BadInput(field="stop", reason=f"at most {MAX_STOP_STRINGS} stop strings")
+    if any(len(text) > MAX_STOP_LENGTH for text in texts):
+        raise BadInput(field="stop", reason=f"at most {MAX_STOP_LENGTH} characters each")
+    return texts
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Where the time of an answer went. Seconds, but `tokens_per_second`; formulas as in README, "The numbers"."""
+
+    queue: float
+    prefill: float
+    decode: float
+    prompt_tokens: int
+    tokens: int
+
+    @property
+    def ttft(self) -> float:
+        """Time to first token: first token - queued."""
+        return self.queue + self.prefill
+
+    @property
+    def e2e(self) -> float:
+        """Whole life in the engine: last token - queued."""
+        return self.queue + self.prefill + self.decode
+
+    @property
+    def tpot(self) -> float | None:
+        """Time per output token after the first: decode / (tokens - 1); none for fewer than two."""
+        return self.decode / (self.tokens - 1) if self.tokens > 1 else None
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Speed of this stream while decoding: (tokens - 1) / decode."""
+        return (self.tokens - 1) / self.decode if self.tokens > 1 and self.decode > 0 else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, the derived values included, as JSON types."""
+        derived = {name: getattr(self, name) for name in ("ttft", "e2e", "tpot", "tokens_per_second")}
+        return {**asdict(self), **derived}
+
+
+@dataclass(slots=True)
+class Message:
+    """One message of a conversation; an answer also knows how it ended and where its time went."""
+
+    role: Role
+    text: str = ""
+    parent: str | None = None
+    id: str = field(default_factory=lambda: secrets.token_hex(8))
+    created: float = field(default_factory=time.time)
+    end: End | None = None
+    timing: Timing | None = None
+    dropped: int = 0
+    error: dict[str, Any] | None = None
+    request: str | None = None
+
+
+class Conversation:
+    """Messages of one visitor with one model, as a tree with one chosen path."""
+
+    def __init__(self, id: str, visitor: str) -> None:
+        self.id = id
+        self.visitor = visitor
+        self.updated = time.time()
+        self._messages: dict[str, Message] = {}
+        self._children: dict[str | None, list[str]] = {None: []}
+        self._chosen: dict[str | None, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def message(self, id: str) -> Message:
+        """The message with this id.
+
+        Raises:
+            MessageNotFound: if this conversation has none.
+        """
+        try:
+            return self._messages[id]
+        except KeyError:
+            raise MessageNotFound() from None
+
+    def add(self, message: Message) -> Message:
+        """Puts a message behind its parent and chooses it; a further child of the same parent is another version."""
+        if message.parent is not None:
+            self.message(message.parent)
+        self._messages[message.id] = message
+        self._children.setdefault(message.parent, []).append(message.id)
+        self._chosen[message.parent] = message.id
+        self.updated = message.created
+        return message
+
+    def path(self, until: str | None = None) -> list[Message]:
+        """The chosen messages, oldest first; with `until`, the ancestors of that message and itself."""
+        if until is not None:
+            return list(reversed(list(self._upwards(until))))
+        return list(self._downwards())
+
+    def _downwards(self) -> Iterator[Message]:
+        at = self._chosen.get(None)
+        while at is not None:
+            yield self._messages[at]
+            at = self._chosen.get(at)
+
+    def _upwards(self, id: str) -> Iterator[Message]:
+        at: str | None = id
+        while at is not None:
+            message = self.message(at)
+            yield message
+            at = message.parent
+
+    def last(self) -> Message | None:
+        """The newest message of the chosen path."""
+        path = self.path()
+        return path[-1] if path else None
+
+    def versions(self, id: str) -> tuple[int, int]:
+        """(which version this message is, counted from 1; how many there are)."""
+        siblings = self._children[self.message(id).parent]
+        return siblings.index(id) + 1, len(siblings)
+
+    def choose(self, id: str, version: int) -> Message:
+        """Shows another version of a message, with what followed it.
+
+        Raises:
+            BadInput: if there is no version of that number.
+        """
+        parent = self.message(id).parent
+        siblings = self._children[parent]
+        if not 1 <= version <= len(siblings):
+            raise BadInput(field="version", reason=f"there are {len(siblings)} versions")
+        self._chosen[parent] = siblings[version - 1]
+        return self._messages[siblings[version - 1]]
+
+    def title(self, length: int = 60) -> str:
+        """The first words that the visitor wrote, on one line, cut to `length` characters."""
+        first = next((message for message in self.path() if message.role == "user"), None)
+        words = " ".join(first.text.split()) if first else ""
+        return words if len(words) <= length else words[: length - 1].rstrip() + "…"
+
+
+SAMPLING_FIELDS = tuple(field.name for field in fields(Sampling))

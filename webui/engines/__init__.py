@@ -1,0 +1,1 @@
+"""Engines: what answers requests. Only this room knows that there are several kinds."""

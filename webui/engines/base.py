@@ -1,0 +1,85 @@
+"""What the app wants of an engine, and what an engine yields. Knows no library."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from webui.conversation import End, Sampling
+from webui.prompt import Tokenizer
+
+Stage = Literal["importing", "loading", "warming", "ready", "failed", "restarting", "stopping"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """The engine in force, by what the engine itself says and never by what it was asked for.
+
+    Attributes:
+        model: its name as a person reads it.
+        device: what it runs on.
+        engine: library and version.
+        lanes: sequences in one batch (`max_num_seqs`).
+        context: tokens of prompt and answer together (`max_model_len`).
+        sampling: the defaults that the model's makers recommend.
+        effective: engine values that are worth showing.
+        versions: library -> version.
+    """
+
+    model: str
+    device: str
+    engine: str
+    lanes: int
+    context: int
+    sampling: Sampling
+    effective: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What one or more steps gave a request: the new text and, with the last piece, how it ended."""
+
+    text: str
+    end: End | None = None
+
+
+class Engine(Protocol):
+    """One running engine. A fresh one is made for every start; see `EngineFactory`."""
+
+    info: EngineInfo
+    tokenizer: Tokenizer
+
+    @property
+    def alive(self) -> bool:
+        """False once it can answer nothing any more."""
+        ...
+
+    def generate(self, request_id: str, prompt_ids: list[int], sampling: Sampling) -> AsyncIterator[Piece]:
+        """Runs one request; leaving the iteration, by cancelling too, frees its lane.
+
+        Raises:
+            EngineStopped: if the engine dies.
+            RequestRefused: if the engine cannot run this request.
+        """
+        ...
+
+    async def shutdown(self) -> None:
+        """Ends it and everything that it started."""
+        ...
+
+
+Report = Callable[[Stage], None]
+
+
+class EngineFactory(Protocol):
+    """Starts engines of one kind."""
+
+    async def __call__(self, report: Report) -> Engine:
+        """Starts one and comes back when it is warm, telling each stage to `report` meanwhile.
+
+        Raises:
+            WebuiError: in words a person can act on, if it cannot be started.
+        """
+        ...

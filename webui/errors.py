@@ -1,0 +1,169 @@
+"""What can go wrong, in words a person can act on.
+
+Every error that a visitor, an operator or a program may see is one class here, with a stable `code`. It knows nothing of
+HTTP, Gradio or vLLM: the doors turn `code` into a status or a translated sentence, `message` is the English one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class WebuiError(Exception):
+    """Something a person may see.
+
+    Attributes:
+        code: stable name; the page's texts hold a sentence per code (`error.<code>`).
+        http_status: what the HTTP doors answer.
+        params: the values named in the sentence.
+    """
+
+    code: ClassVar[str] = "internal"
+    http_status: ClassVar[int] = 500
+    sentence: ClassVar[str] = "Something went wrong inside the app. The log names it."
+
+    def __init__(self, **params: Any) -> None:
+        self.params = params
+        super().__init__(self.sentence.format(**params))
+
+    @property
+    def message(self) -> str:
+        """The English sentence with its values filled in."""
+        return str(self)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The error as it travels to a page or a program."""
+        return {"code": self.code, "message": self.message, "params": self.params}
+
+
+class Internal(WebuiError):
+    """A fault of ours; the log has the traceback."""
+
+
+class BadSetting(WebuiError):
+    code = "bad_setting"
+    http_status = 400
+    sentence = "{setting}: {reason}"
+
+
+class BadInput(WebuiError):
+    code = "bad_input"
+    http_status = 400
+    sentence = "{field}: {reason}"
+
+
+class ChatNotFound(WebuiError):
+    code = "chat_not_found"
+    http_status = 404
+    sentence = "There is no such conversation here. It may have been deleted, or belong to somebody else."
+
+
+class MessageNotFound(WebuiError):
+    code = "message_not_found"
+    http_status = 404
+    sentence = "There is no such message in this conversation. Reload the page and try again."
+
+
+class MessageTooLong(WebuiError):
+    code = "message_too_long"
+    http_status = 413
+    sentence = "The message needs {used} tokens with its system prompt; the model reads at most {total}. Shorten it."
+
+
+class TurnRunning(WebuiError):
+    code = "turn_running"
+    http_status = 409
+    sentence = "An answer is still being written here. Stop it or wait for it first."
+
+
+class TooManyTurns(WebuiError):
+    code = "too_many_turns"
+    http_status = 429
+    sentence = "You have {running} answers running already; {limit} at once is the limit. Stop one or wait."
+
+
+class ShuttingDown(WebuiError):
+    code = "shutting_down"
+    http_status = 503
+    sentence = "The server is shutting down. Try again in a minute."
+
+
+class EngineNotReady(WebuiError):
+    code = "engine_not_ready"
+    http_status = 503
+    sentence = "The engine is still starting."
+
+
+class EngineStopped(WebuiError):
+    code = "engine_stopped"
+    http_status = 503
+    sentence = "The engine stopped; it is being started again. What it had said so far is kept."
+
+
+class EngineFailed(WebuiError):
+    code = "engine_failed"
+    http_status = 503
+    sentence = "The engine could not start: {reason}"
+
+
+class RequestRefused(WebuiError):
+    code = "request_refused"
+    http_status = 400
+    sentence = "The engine refused the request: {reason}"
+
+
+class ModelNotFound(WebuiError):
+    code = "model_not_found"
+    http_status = 503
+    sentence = (
+        "There is no model at {model}. Give --model a folder with a config.json, or the id of a model on the Hugging Face Hub."
+    )
+
+
+class ModelOffline(WebuiError):
+    code = "model_offline"
+    http_status = 503
+    sentence = (
+        "The model {model} is not on this machine and the Hugging Face Hub cannot be reached. "
+        "Connect once to fetch it, or give --model a local folder."
+    )
+
+
+class ModelGated(WebuiError):
+    code = "model_gated"
+    http_status = 503
+    sentence = (
+        "The model {model} is gated: ask for access on its Hugging Face page, "
+        "then start again with an access token in the environment variable HF_TOKEN."
+    )
+
+
+class ModelIncomplete(WebuiError):
+    code = "model_incomplete"
+    http_status = 503
+    sentence = "The model folder {model} is not complete: {missing} is missing. Copy or download it again."
+
+
+class ModelNotText(WebuiError):
+    code = "model_not_text"
+    http_status = 503
+    sentence = "{model} is not a text-generation model (its config.json says {architecture}). Choose a …ForCausalLM model."
+
+
+class NoChatTemplate(WebuiError):
+    code = "no_chat_template"
+    http_status = 503
+    sentence = (
+        "The model {model} has no chat template, so the app does not know how to write a conversation for it. "
+        "Give one with --chat-template FILE, or choose its chat or instruct version."
+    )
+
+
+class PortTaken(WebuiError):
+    code = "port_taken"
+    sentence = "Port {port} on {host} is taken by another program. Choose another with --port, or end that program."
+
+
+class AddressUnusable(WebuiError):
+    code = "address_unusable"
+    sentence = "Cannot listen on {host}:{port}: {reason}. Choose another address with --host and --port."

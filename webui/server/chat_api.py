@@ -1,0 +1,147 @@
+"""What the page asks of the server, as small JSON requests: send, stop, regenerate, edit, versions, budget.
+
+It turns HTTP into calls of `chats.py` and back, and knows nothing of engines. A request that changes something must bear a
+header that another origin's page cannot send without asking first, so that no foreign page acts in a visitor's name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from webui.chats import Chat, Chats
+from webui.conversation import Sampling
+from webui.engines.supervisor import Supervisor
+from webui.errors import BadInput
+from webui.server.stream import Everybody, TabStream
+
+BODY_AT_MOST = 2_000_000  # bytes
+GUARD = "x-batchat"  # the header
+
+
+def visitor_of(request: Request) -> str:
+    """The visitor's name, as the cookie says."""
+    return str(request.scope["state"]["visitor"])
+
+
+class ChatApi:
+    """The page's requests.
+
+    Args:
+        chats: everybody's conversations.
+        everybody: the events that every tab gets.
+        supervisor: knows the model's sampling defaults.
+    """
+
+    def __init__(self, chats: Chats, everybody: Everybody, supervisor: Supervisor) -> None:
+        self._chats = chats
+        self._everybody = everybody
+        self._supervisor = supervisor
+
+    def routes(self) -> list[Route]:
+        """The routes, to be put into an application."""
+        chat = "/api/chats/{chat}"
+        return [
+            Route("/api/stream", self.stream),
+            Route(chat + "/messages", self.send, methods=["POST"]),
+            Route(chat + "/regenerate", self.regenerate, methods=["POST"]),
+            Route(chat + "/stop", self.stop, methods=["POST"]),
+            Route(chat + "/version", self.version, methods=["POST"]),
+            Route(chat + "/budget", self.budget, methods=["POST"]),
+            Route(chat, self.delete, methods=["DELETE"]),
+        ]
+
+    async def stream(self, request: Request) -> Any:
+        """The tab's event stream."""
+        name = visitor_of(request)
+        chat = self._chats.open(request.query_params.get("chat", ""), name)
+        return TabStream(self._everybody, self._chats.visitor(name), chat)
+
+    async def send(self, request: Request) -> Response:
+        """A question, or another version of an earlier one."""
+        chat, body = await self._opened(request)
+        replaces = body.get("replaces")
+        if replaces is not None and not isinstance(replaces, str):
+            raise BadInput(field="replaces", reason="the id of a message is wanted")
+        text, system = _text(body, "text"), _text(body, "system")
+        answer = await self._chats.send(chat, text, system, self._sampling(body), replaces)
+        return JSONResponse({"message": answer.id}, 202)
+
+    async def regenerate(self, request: Request) -> Response:
+        """Another version of an answer."""
+        chat, body = await self._opened(request)
+        message, system = _text(body, "message"), _text(body, "system")
+        answer = await self._chats.regenerate(chat, message, system, self._sampling(body))
+        return JSONResponse({"message": answer.id}, 202)
+
+    async def stop(self, request: Request) -> Response:
+        """Ends the running answer, if there is one."""
+        chat, _ = await self._opened(request)
+        if chat.turn is not None:
+            chat.turn.stop()
+        return JSONResponse({})
+
+    async def version(self, request: Request) -> Response:
+        """Shows another version of a message."""
+        chat, body = await self._opened(request)
+        version = body.get("version")
+        if not isinstance(version, int):
+            raise BadInput(field="version", reason="a whole number is wanted")
+        self._chats.choose(chat, _text(body, "message"), version)
+        return JSONResponse({})
+
+    async def budget(self, request: Request) -> Response:
+        """How much of the context the conversation takes with the draft."""
+        chat, body = await self._opened(request)
+        budget = await self._chats.budget(chat, _text(body, "text"), _text(body, "system"), self._sampling(body))
+        return JSONResponse(asdict(budget))
+
+    async def delete(self, request: Request) -> Response:
+        """Forgets a conversation."""
+        _check_guard(request)
+        self._chats.delete(request.path_params["chat"], visitor_of(request))
+        return JSONResponse({})
+
+    async def _opened(self, request: Request) -> tuple[Chat, dict[str, Any]]:
+        _check_guard(request)
+        body = await _body(request)
+        return self._chats.open(request.path_params["chat"], visitor_of(request)), body
+
+    def _sampling(self, body: dict[str, Any]) -> Sampling:
+        values = body.get("sampling", {})
+        if not isinstance(values, dict):
+            raise BadInput(field="sampling", reason="an object is wanted")
+        engine = self._supervisor.engine
+        return Sampling.from_mapping(values, defaults=engine.info.sampling if engine else None)
+
+
+def _check_guard(request: Request) -> None:
+    if GUARD not in request.headers:
+        raise BadInput(field=GUARD, reason="this header is wanted with every request that changes something")
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    content = bytearray()
+    async for part in request.stream():
+        content += part
+        if len(content) > BODY_AT_MOST:
+            raise BadInput(field="body", reason=f"more than {BODY_AT_MOST} bytes")
+    try:
+        body = orjson.loads(content or b"{}")
+    except orjson.JSONDecodeError:
+        raise BadInput(field="body", reason="is not JSON") from None
+    if not isinstance(body, dict):
+        raise BadInput(field="body", reason="an object is wanted")
+    return body
+
+
+def _text(body: dict[str, Any], field: str) -> str:
+    value = body.get(field, "")
+    if not isinstance(value, str):
+        raise BadInput(field=field, reason="a text is wanted")
+    return value

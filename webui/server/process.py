@@ -1,0 +1,168 @@
+"""The process around the application: its port, its signals, its order of starting and ending.
+
+The address answers first, then the page is built while the engine starts. On SIGINT or SIGTERM no new turn begins, running
+ones get some seconds, and then everything ends: no engine process, port, shared memory or temporary file stays behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+
+import psutil
+import uvicorn
+
+from webui.errors import AddressUnusable, PortTaken, WebuiError
+from webui.server.app import App
+from webui.settings import Settings
+
+log = logging.getLogger(__name__)
+
+CLOSE_CONNECTIONS_WITHIN = 2  # seconds, once every stream has been ended
+DEAD_PEER_AFTER = 20_000  # milliseconds without an acknowledgement after which a connection counts as gone
+CHILDREN_END_WITHIN = 3.0  # seconds
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Binds the address, so that a port that is taken is known before anything is loaded.
+
+    Raises:
+        PortTaken, AddressUnusable
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # accepted connections inherit it; a vanished tab is then noticed
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_AFTER)
+        listener.bind(address)
+        listener.listen(1024)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken(host=host, port=port) from None
+        raise AddressUnusable(host=host, port=port, reason=error.strerror or error) from None
+    listener.set_inheritable(False)
+    return listener
+
+
+async def serve(settings: Settings, listener: socket.socket) -> int:
+    """Runs the app until a signal ends it.
+
+    Returns:
+        The exit status.
+    """
+    app = App(settings)
+    server = _Server(
+        uvicorn.Config(
+            app.asgi,
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            root_path=settings.root_path,
+            timeout_graceful_shutdown=CLOSE_CONNECTIONS_WITHIN,
+            server_header=False,
+        )
+    )
+    stop = _stop_on_signals()
+    serving = asyncio.create_task(server.serve([listener]), name="server")
+    loading = asyncio.create_task(_load(app), name="load")
+    waiting = asyncio.create_task(stop.wait(), name="signal")
+    await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
+    log.info("Ending: running answers get a few seconds.")
+    stop.clear()  # a second signal does not wait for them
+    await _end(app, server, serving, loading, stop)
+    return 0 if not serving.cancelled() and serving.exception() is None else 1
+
+
+async def _load(app: App) -> None:
+    """Page and engine; a page that cannot be built is a fault of ours and leaves the light page standing."""
+    app.supervisor.start()
+    try:
+        await app.page.mount(app.settings.root_path)
+    except Exception:
+        log.exception("The chat page could not be built.")
+
+
+async def _end(
+    app: App, server: uvicorn.Server, serving: asyncio.Task[None], loading: asyncio.Task[None], hurry: asyncio.Event
+) -> None:
+    closing = asyncio.create_task(app.chats.close())
+    hurrying = asyncio.create_task(hurry.wait())
+    await asyncio.wait([closing, hurrying], return_when=asyncio.FIRST_COMPLETED)
+    app.everybody.close()
+    server.should_exit = True
+    loading.cancel()
+    await asyncio.gather(serving, loading, return_exceptions=True)
+    stopping = asyncio.create_task(app.supervisor.stop())
+    await asyncio.wait([stopping, hurrying], return_when=asyncio.FIRST_COMPLETED)
+    hurrying.cancel()
+    await app.page.close()
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """The app's own handlers stay in force: uvicorn's would not let running answers finish."""
+        yield
+
+
+@contextlib.contextmanager
+def private_temporary_folder() -> Iterator[None]:
+    """A folder for the sockets and files of this process and its children, gone when it ends."""
+    folder = tempfile.mkdtemp(prefix="batchat-")
+    os.environ["VLLM_RPC_BASE_PATH"] = folder
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def end_children() -> None:
+    """Ends whatever this process started and is still there, such as an engine that was just starting."""
+    children = psutil.Process().children(recursive=True)
+    for child in children:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.terminate()
+    _, alive = psutil.wait_procs(children, timeout=CHILDREN_END_WITHIN)
+    for child in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
+
+
+def run(settings: Settings) -> int:
+    """Runs the app as this process.
+
+    Returns:
+        The exit status.
+    """
+    import uvloop
+
+    try:
+        listener = listen(settings.host, settings.port)
+    except WebuiError as error:
+        print(error, file=sys.stderr)
+        return 1
+    host, port = listener.getsockname()[:2]
+    log.info("Batchat is at http://%s:%s%s", f"[{host}]" if ":" in host else host, port, settings.root_path)
+    with private_temporary_folder():
+        try:
+            return uvloop.run(serve(settings, listener))
+        finally:
+            end_children()

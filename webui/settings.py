@@ -1,0 +1,241 @@
+"""Every setting of the app: its name, type, range and help; the only place that reads flags, environment and file.
+
+In order of strength: flags (`--max-num-seqs 8`), environment (`WEBUI_MAX_NUM_SEQS=8`), a TOML file (`--config FILE`, keys
+`max_num_seqs = 8`), the defaults here. Engine settings keep vLLM's names and are handed on only if they were given, so that
+vLLM's own defaults stay in force.
+
+It imports the standard library alone: `launch.py --help` reads it before anything is installed. It does not know what the
+settings do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import tomllib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from webui.errors import BadSetting
+
+ENVIRONMENT_PREFIX = "WEBUI_"
+DEMO_MODEL = Path(__file__).resolve().parent.parent / "assets" / "demo_model"
+COMMANDS = {"train-demo-model": "train the small model that ships in assets/demo_model"}
+
+
+def _setting(
+    default: Any,
+    help: str,
+    *,
+    group: str = "app",
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    return field(
+        default=default,
+        metadata={"help": help, "group": group, "low": low, "high": high, "choices": choices},
+    )
+
+
+def _engine(help: str, *, default: Any = None, **limits: Any) -> Any:
+    return _setting(default, help, group="engine", **limits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings in force. `None` means: not given, the engine's own default holds."""
+
+    host: str = _setting("127.0.0.1", "address to listen on; 0.0.0.0 for every interface")
+    port: int = _setting(7860, "port to listen on; 0 picks a free one", low=0, high=65535)
+    root_path: str = _setting("", "path under which a proxy publishes the app, such as /chat")
+    grace: float = _setting(
+        10.0, "seconds that an answer goes on after its last tab was closed, so that a reload finds it", low=0, high=3600
+    )
+    max_turns: int = _setting(8, "answers that one visitor may have running at once", low=1)
+    max_tokens: int | None = _setting(
+        None, "longest answer in tokens; not given: as long as the context allows", low=1
+    )
+    log_level: str = _setting("info", "how much the terminal shows", choices=("debug", "info", "warning", "error"))
+
+    model: str = _engine("model folder or Hugging Face id", default=str(DEMO_MODEL))
+    tokenizer: str | None = _engine("tokenizer folder or id, if not the model's own")
+    revision: str | None = _engine("branch, tag or commit of the model on the hub")
+    chat_template: str | None = _engine("file with the chat template (Jinja), if not the model's own")
+    max_num_seqs: int = _engine("lanes: sequences in one batch", default=4, low=1)
+    max_model_len: int | None = _engine("context in tokens, prompt and answer together", low=16)
+    max_num_batched_tokens: int | None = _engine("tokens in one step at most", low=1)
+    dtype: str | None = _engine(
+        "number format of weights and activations",
+        choices=("auto", "half", "float16", "bfloat16", "float", "float32"),
+    )
+    quantization: str | None = _engine("how the weights are quantised, if the model does not say")
+    load_format: str | None = _engine("format of the weights")
+    download_dir: str | None = _engine("folder for downloaded weights")
+    trust_remote_code: bool | None = _engine("run code that comes with a model from the hub")
+    seed: int | None = _engine("random seed of the engine", low=0)
+    block_size: int | None = _engine("tokens in one block of the KV cache", low=1)
+    kv_cache_dtype: str | None = _engine("number format of the KV cache")
+    kv_cache_memory_bytes: int | None = _engine("bytes for the KV cache", low=1)
+    gpu_memory_utilization: float | None = _engine("share of the device's memory to use", low=0.01, high=1)
+    enable_prefix_caching: bool | None = _engine("reuse the KV cache of prompts that begin alike")
+    enforce_eager: bool | None = _engine("run without compiling the model first")
+    tensor_parallel_size: int | None = _engine("devices that share one copy of the model", low=1)
+
+    @property
+    def is_demo_model(self) -> bool:
+        """Whether the model is the one that ships with the app."""
+        return Path(self.model).resolve() == DEMO_MODEL
+
+    def engine_arguments(self) -> dict[str, Any]:
+        """What to hand to vLLM, by vLLM's own names; the chat template is the app's business."""
+        given = {f.name: getattr(self, f.name) for f in fields(self) if f.metadata["group"] == "engine"}
+        del given["chat_template"]
+        return {name: value for name, value in given.items() if value is not None}
+
+
+FIELDS = {f.name: f for f in fields(Settings)}
+_TYPES = typing.get_type_hints(Settings)
+
+
+def flag(name: str) -> str:
+    """The command-line spelling: `max_num_seqs` -> `--max-num-seqs`."""
+    return "--" + name.replace("_", "-")
+
+
+def command_line() -> argparse.ArgumentParser:
+    """The parser of `python -m webui`; its help text is the reference of all settings."""
+    commands = "\n".join(f"  {name:<18} {help}" for name, help in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m webui",
+        usage="%(prog)s [COMMAND] [SETTINGS]",
+        description="A browser chat that shows the batch.",
+        epilog=f"commands (each has its own --help):\n{commands}\n\n"
+        f"Every setting can also stand in the environment ({ENVIRONMENT_PREFIX}MAX_NUM_SEQS=8) "
+        "or in the file of --config (max_num_seqs = 8).",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", metavar="FILE", help="TOML file with settings")
+    groups = {
+        "app": parser.add_argument_group("the app"),
+        "engine": parser.add_argument_group("the engine (vLLM's own names)"),
+    }
+    for name, f in FIELDS.items():
+        groups[f.metadata["group"]].add_argument(flag(name), **_argument(name))
+    return parser
+
+
+def _argument(name: str) -> dict[str, Any]:
+    f = FIELDS[name]
+    default = "" if f.default in (None, "") else f" (default: {_shown_default(name)})"
+    options: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS, "help": f.metadata["help"] + default}
+    if _kind(name) is bool:
+        return {**options, "action": argparse.BooleanOptionalAction}
+    return {**options, "metavar": "|".join(f.metadata["choices"]) or name.rpartition("_")[2].upper()}
+
+
+def _shown_default(name: str) -> str:
+    return "assets/demo_model" if name == "model" else str(FIELDS[name].default)
+
+
+def _kind(name: str) -> type:
+    hint = _TYPES[name]
+    options = [option for option in typing.get_args(hint) if option is not types.NoneType]
+    return typing.cast(type, options[0] if options else hint)
+
+
+def load(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:
+    """Reads flags, environment and file into one `Settings`.
+
+    Raises:
+        BadSetting: naming the setting and where it stood, for an unknown key or a bad value.
+        SystemExit: for `--help` and for flags that do not exist (argparse prints which).
+    """
+    flags = vars(command_line().parse_args(list(arguments)))
+    environment = {key: value for key, value in environment.items() if key.startswith(ENVIRONMENT_PREFIX)}
+    file = flags.pop("config") or environment.pop(ENVIRONMENT_PREFIX + "CONFIG", None)
+    values: dict[str, Any] = {}
+    for source in (_from_file(file) if file else {}, _from_environment(environment), _from_flags(flags)):
+        values.update(source)
+    return Settings(**values)
+
+
+def _from_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _checked(name, value, flag(name)) for name, value in flags.items()}
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    values = {}
+    for key, value in environment.items():
+        name = key.removeprefix(ENVIRONMENT_PREFIX).lower()
+        if name not in FIELDS:
+            raise BadSetting(setting=key, reason="there is no such setting; see --help")
+        values[name] = _checked(name, value, key)
+    return values
+
+
+def _from_file(path: str) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadSetting(setting=path, reason=f"cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadSetting(setting=path, reason=f"is not valid TOML: {error}") from None
+    values = {}
+    for key, value in table.items():
+        name = key.replace("-", "_")
+        if name not in FIELDS:
+            raise BadSetting(setting=f"{key} in {path}", reason="there is no such setting; see --help")
+        values[name] = _checked(name, value, f"{key} in {path}")
+    return values
+
+
+def _checked(name: str, value: Any, where: str) -> Any:
+    """The value in its type and range; flags and environment come as text, TOML in types of its own."""
+    kind, rules = _kind(name), FIELDS[name].metadata
+    converted = _converted(kind, value)
+    if converted is None:
+        raise BadSetting(setting=where, reason=f"{_wanted(kind)} is wanted, not {value!r}")
+    if rules["choices"] and converted not in rules["choices"]:
+        raise BadSetting(setting=where, reason=f"{value!r} is none of {', '.join(rules['choices'])}")
+    if (rules["low"] is not None and converted < rules["low"]) or (
+        rules["high"] is not None and converted > rules["high"]
+    ):
+        raise BadSetting(setting=where, reason=f"{value} is outside of {_range(rules)}")
+    return converted
+
+
+def _converted(kind: type, value: Any) -> Any:
+    if isinstance(value, bool) or kind is bool:
+        return _boolean(value) if kind is bool else None
+    if kind is str:
+        return value if isinstance(value, str) else None
+    if isinstance(value, float) and kind is int:
+        return None
+    try:
+        number = kind(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _boolean(value: Any) -> bool | None:
+    if isinstance(value, bool):
+        return value
+    return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}.get(str(value).lower())
+
+
+def _wanted(kind: type) -> str:
+    return {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}[kind]
+
+
+def _range(rules: Mapping[str, Any]) -> str:
+    if rules["high"] is None:
+        return f"{rules['low']} and more"
+    return f"{rules['low']} to {rules['high']}"

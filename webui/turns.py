@@ -1,0 +1,194 @@
+"""A turn lives here, on the server: it waits for the engine and a lane, streams, and ends, whether or not anybody watches.
+
+A turn writes into one message and publishes what changes; who listens, and over what, it does not know. Text is passed on
+at once when the first token comes and then in flushes, so that the cost per token falls as the load grows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from typing import Any
+
+from webui.batch.board import Board
+from webui.batch.request import Request, State
+from webui.conversation import Message, Sampling
+from webui.engines.base import Engine, Piece
+from webui.engines.supervisor import Supervisor
+from webui.errors import Internal, WebuiError
+from webui.markdown import MarkdownStream, Tail, Update
+from webui.prompt import Prompt
+
+log = logging.getLogger(__name__)
+
+FLUSH_EVERY = 0.050  # seconds between two flushes of one stream with few others beside it …
+FLUSH_AT_MOST = 0.150  # … and with very many
+FLUSH_PER_STREAM = 0.003  # seconds that each running stream adds
+PAGE_REQUEST = "page-"  # begins the id of each request of this door
+
+Publish = Callable[[str, dict[str, Any]], None]
+
+
+class Turn:
+    """One answer being produced.
+
+    Args:
+        message: the answer's message; its text grows here.
+        sampling: how tokens are chosen.
+        prompt: makes the prompt once the engine is there.
+        supervisor: has the engine, sooner or later.
+        board: knows the request's place and times.
+        publish: takes ("text" or "turn", what changed).
+        on_end: called when the turn is over, whatever ended it.
+        streams: how many turns run now.
+    """
+
+    def __init__(
+        self,
+        message: Message,
+        sampling: Sampling,
+        prompt: Callable[[Engine], Awaitable[Prompt]],
+        *,
+        supervisor: Supervisor,
+        board: Board,
+        publish: Publish,
+        on_end: Callable[[], None],
+        streams: Callable[[], int],
+    ) -> None:
+        self.message = message
+        self.state: State = "waiting"
+        self.place: int | None = None
+        self._sampling = sampling
+        self._prompt = prompt
+        self._supervisor = supervisor
+        self._board = board
+        self._publish = publish
+        self._on_end = on_end
+        self._streams = streams
+        self._request_id = PAGE_REQUEST + secrets.token_hex(8)
+        self._request: Request | None = None
+        self._markdown = MarkdownStream()
+        self._unsent: list[str] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._task = asyncio.create_task(self._run(), name=f"turn {message.id}")
+
+    @property
+    def blocks(self) -> list[str]:
+        """The finished blocks so far."""
+        return self._markdown.blocks
+
+    @property
+    def tail(self) -> Tail:
+        """The unfinished rest of what has been published."""
+        return self._markdown.tail
+
+    @property
+    def request(self) -> Request | None:
+        """The engine's request, once there is one."""
+        if self._request is None:
+            self._request = self._board.find(self._request_id)
+        return self._request
+
+    def stop(self) -> None:
+        """Ends the turn with the text so far; its lane is free with the engine's next step."""
+        self._task.cancel()
+
+    async def wait(self) -> None:
+        """Comes back when the turn is over."""
+        await asyncio.wait([self._task])
+
+    def look(self, places: dict[int, int]) -> None:
+        """Publishes a new place in line, or that the prompt is being read; asked a few times a second."""
+        request = self.request
+        if request is None or self.state not in ("waiting", "prefill"):
+            return
+        place = places.get(request.id)
+        state: State = "waiting" if request.state == "waiting" else "prefill"
+        if (state, place) != (self.state, self.place) or self.message.request is None:
+            self.state, self.place = state, place
+            self.message.request = str(request.id)
+            self._tell(**self.line(), request=self.message.request)
+
+    def line(self) -> dict[str, Any]:
+        """State, place in line and the seconds that it will take about."""
+        eta = self._board.wait_estimate(self.place) if self.place else None
+        return {"state": self.state, "place": self.place, "eta": eta if eta is None else round(eta, 1)}
+
+    async def _run(self) -> None:
+        message = self.message
+        try:
+            await self._generate()
+        except asyncio.CancelledError:
+            message.end = "aborted"
+        except WebuiError as error:
+            message.end, message.error = "failed", error.as_dict()
+        except Exception:
+            log.exception("A turn failed.")
+            message.end, message.error = "failed", Internal().as_dict()
+        finally:
+            self._finish()
+
+    async def _generate(self) -> None:
+        engine = await self._supervisor.ready()
+        prompt = await self._prompt(engine)
+        if prompt.dropped:
+            self.message.dropped = prompt.dropped
+            self._tell(dropped=prompt.dropped)
+        async with aclosing(engine.generate(self._request_id, prompt.ids, self._sampling)) as pieces:  # type: ignore[type-var]
+            async for piece in pieces:
+                self._take(piece)
+
+    def _take(self, piece: Piece) -> None:
+        if piece.end is not None:
+            self.message.end = piece.end
+        if self.state != "decode":
+            self.look({})
+            self.state, self.place = "decode", None
+            self._tell(state="decode", place=None, eta=None)
+        if piece.text:
+            self._unsent.append(piece.text)
+            if not self.message.text:
+                self._flush()
+            elif self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(self._interval(), self._flush)
+
+    def _interval(self) -> float:
+        return min(FLUSH_AT_MOST, max(FLUSH_EVERY, FLUSH_PER_STREAM * self._streams()))
+
+    def _flush(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        text = "".join(self._unsent)
+        self._unsent.clear()
+        if text:
+            self.message.text += text
+            self._send(self._markdown.feed(text))
+
+    def _send(self, update: Update) -> None:
+        if update:
+            self._publish("text", {"message": self.message.id, **update.as_dict()})
+
+    def _finish(self) -> None:
+        message = self.message
+        self._flush()
+        self._send(self._markdown.finish())
+        if (request := self.request) is not None:
+            message.timing = request.timing()
+            message.request = str(request.id)
+        self.state, self.place = "ended", None
+        self._tell(
+            **self.line(),
+            text=message.text,
+            end=message.end,
+            error=message.error,
+            timing=message.timing and message.timing.as_dict(),
+            request=message.request,
+        )
+        self._on_end()
+
+    def _tell(self, **changes: Any) -> None:
+        self._publish("turn", {"message": self.message.id, **changes})
