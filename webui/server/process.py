@@ -137,6 +137,7 @@ def private_temporary_folder() -> Iterator[None]:
 def end_children() -> None:
     """Ends whatever this process started and is still there, such as an engine that was just starting."""
     children = psutil.Process().children(recursive=True)
+    children = [child for child in children if not _tidies_up(child)]
     for child in children:
         with contextlib.suppress(psutil.NoSuchProcess):
             child.terminate()
@@ -144,6 +145,14 @@ def end_children() -> None:
     for child in alive:
         with contextlib.suppress(psutil.NoSuchProcess):
             child.kill()
+
+
+def _tidies_up(child: psutil.Process) -> bool:
+    """Whether it is the helper of `multiprocessing` that removes shared memory once its parent has gone."""
+    try:
+        return any("resource_tracker" in word for word in child.cmdline())
+    except psutil.Error:
+        return False
 
 
 def run(settings: Settings) -> int:
