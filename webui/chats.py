@@ -36,6 +36,7 @@ from webui.turns import Turn
 
 LOOK_EVERY = 0.1  # seconds between two looks at the line of waiting turns
 LAST_SECONDS = 5.0  # that running turns get when the app ends
+SHORT = 8_000  # characters that a tokenizer reads within a few ms, less than handing them to a thread can take
 TEXT_AT_MOST = 400_000  # characters of one message: more than any context reads
 CHATS_AT_MOST = 5000  # conversations kept in memory, all visitors together
 Result = TypeVar("Result")
@@ -123,9 +124,11 @@ class Chats:
         self._turns: set[Turn] = set()
         self._looker: asyncio.Task[None] | None = None
         self._closing = False
-        # One thread: a tokenizer is not made for several, and a long message must not hold up everybody's stream.
+        # One thread: a tokenizer is not made for several.
         self._tokenizing = ThreadPoolExecutor(1, "tokenize")
         self._chat_template = _read(settings.chat_template)
+        self._built_for: Engine | None = None
+        self._prompts: PromptBuilder
 
     # Who and what
 
@@ -185,10 +188,10 @@ class Chats:
         parent = conversation.message(replaces).parent if replaces else (last.id if last else None)
         question = Message("user", text, parent=parent)
         before = conversation.path(until=parent) if parent else []
-        await self._check_fits([*before, question], system, sampling)
+        prompt = await self._prompt_if_ready([*before, question], system, sampling)
         self._check_free(chat)
         conversation.add(question)
-        return self._answer(chat, question, system, sampling, shown_after=parent, shown=[question])
+        return self._answer(chat, question, system, sampling, prompt, shown_after=parent, shown=[question])
 
     async def regenerate(self, chat: Chat, id: str, system: str, sampling: Sampling) -> Message:
         """Begins another version of an answer.
@@ -200,10 +203,10 @@ class Chats:
         old = chat.conversation.message(id)
         if old.role != "assistant" or old.parent is None:
             raise BadInput(field="message", reason="only an answer can be regenerated")
-        await self._check_fits(chat.conversation.path(until=old.parent), system, sampling)
+        prompt = await self._prompt_if_ready(chat.conversation.path(until=old.parent), system, sampling)
         self._check_free(chat)
         question = chat.conversation.message(old.parent)
-        return self._answer(chat, question, system, sampling, shown_after=question.id, shown=[])
+        return self._answer(chat, question, system, sampling, prompt, shown_after=question.id, shown=[])
 
     def choose(self, chat: Chat, id: str, version: int) -> None:
         """Shows another version of a message and what followed it."""
@@ -227,8 +230,7 @@ class Chats:
             messages.append(Message("user", text))
         if not messages:
             return Budget(used=0, total=engine.info.context, dropped=0, fits=True)
-        measure = self._builder(engine).measure
-        return await self._in_thread(measure, messages, system, self._longest(sampling))
+        return await self._tokenized(self._builder(engine).measure, messages, system, sampling)
 
     # Turns
 
@@ -238,15 +240,20 @@ class Chats:
         question: Message,
         system: str,
         sampling: Sampling,
+        prompt: Prompt | None,
         shown_after: str | None,
         shown: list[Message],
     ) -> Message:
         answer = chat.conversation.add(Message("assistant", parent=question.id))
         messages = chat.conversation.path(until=question.id)
+
+        async def prompt_for(engine: Engine) -> Prompt:
+            return prompt or await self._prompt(engine, messages, system, sampling)
+
         turn = Turn(
             answer,
             Sampling.from_mapping({"max_tokens": self._longest(sampling)}, defaults=sampling),
-            lambda engine: self._prompt(engine, messages, system, sampling),
+            prompt_for,
             supervisor=self._supervisor,
             board=self._board,
             publish=functools.partial(self._publish, chat),
@@ -264,22 +271,35 @@ class Chats:
         return answer
 
     async def _prompt(self, engine: Engine, messages: Sequence[Message], system: str, sampling: Sampling) -> Prompt:
-        return await self._in_thread(self._builder(engine).build, messages, system, self._longest(sampling))
+        return await self._tokenized(self._builder(engine).build, messages, system, sampling)
 
-    async def _check_fits(self, messages: Sequence[Message], system: str, sampling: Sampling) -> None:
-        """Refuses what is too long while it still stands in the visitor's box; before the engine is ready nobody knows."""
-        if (engine := self._supervisor.engine) is not None:
-            await self._prompt(engine, messages[-1:], system, sampling)
+    async def _prompt_if_ready(self, messages: Sequence[Message], system: str, sampling: Sampling) -> Prompt | None:
+        """The prompt, so that a message which is too long is refused while it still stands in the visitor's box; before the
+        engine is ready nobody knows."""
+        engine = self._supervisor.engine
+        return None if engine is None else await self._prompt(engine, messages, system, sampling)
 
     def _longest(self, sampling: Sampling) -> int | None:
         limits = [limit for limit in (sampling.max_tokens, self._settings.max_tokens) if limit is not None]
         return min(limits, default=None)
 
-    @functools.lru_cache(maxsize=4)  # noqa: B019 - there is one Chats, and it lives as long as the process
     def _builder(self, engine: Engine) -> PromptBuilder:
-        return PromptBuilder(engine.tokenizer, engine.info.context, self._chat_template)
+        if self._built_for is not engine:
+            self._prompts = PromptBuilder(engine.tokenizer, engine.info.context, self._chat_template)
+            self._built_for = engine
+        return self._prompts
 
-    async def _in_thread(self, function: Callable[..., Result], *arguments: Any) -> Result:
+    async def _tokenized(
+        self,
+        function: Callable[[Sequence[Message], str, int | None], Result],
+        messages: Sequence[Message],
+        system: str,
+        sampling: Sampling,
+    ) -> Result:
+        """Runs a function of the tokenizer's, in a thread if it takes long: everybody's streams go on meanwhile."""
+        arguments = (messages, system, self._longest(sampling))
+        if len(system) + sum(len(message.text) for message in messages) < SHORT:
+            return function(*arguments)
         return await asyncio.get_running_loop().run_in_executor(self._tokenizing, function, *arguments)
 
     async def _look_at_the_line(self) -> None:

@@ -18,14 +18,14 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import psutil
 
 from webui.batch.board import Board
 from webui.conversation import LIMITS, Sampling
 from webui.engines.base import EngineInfo, Piece, Report
-from webui.engines.model_check import check_folder, explain
+from webui.engines.model_check import check_chat_template, check_folder, explain
 from webui.errors import EngineStopped, NoChatTemplate, RequestRefused
 from webui.prompt import Tokenizer
 from webui.settings import Settings
@@ -70,7 +70,7 @@ class LocalEngines:
     async def __call__(self, report: Report) -> LocalEngine:
         """See `EngineFactory`."""
         try:
-            check_folder(self._settings.model)
+            self._check_model()
             report("importing")
             await asyncio.to_thread(_import_vllm)
             report("loading")
@@ -89,6 +89,11 @@ class LocalEngines:
         self._board.forget_all()
         return engine
 
+    def _check_model(self) -> None:
+        check_folder(self._settings.model)
+        if self._settings.chat_template is None:
+            check_chat_template(self._settings.tokenizer or self._settings.model)
+
     def _start(self) -> ObservedLLM:
         from vllm.engine.arg_utils import AsyncEngineArgs
 
@@ -96,7 +101,9 @@ class LocalEngines:
 
         arguments = AsyncEngineArgs(**{**_defaults(self._settings), **self._settings.engine_arguments()})
         with _interrupts_blocked():
-            llm = ObservedLLM.from_engine_args(arguments, stat_loggers=[BoardLogger(self._board)])
+            llm = cast(
+                "ObservedLLM", ObservedLLM.from_engine_args(arguments, stat_loggers=[BoardLogger(self._board)])
+            )
         llm.board = self._board
         return llm
 
@@ -108,7 +115,7 @@ class LocalEngine:
         self._llm = llm
         self._settings = settings
         # A copy: vLLM's own threads use the original.
-        self.tokenizer: Tokenizer = copy.deepcopy(llm.renderer.get_tokenizer())
+        self.tokenizer = cast(Tokenizer, copy.deepcopy(llm.renderer.get_tokenizer()))
         self.info = _info(llm, settings)
 
     @property
@@ -235,10 +242,10 @@ def _defaults(settings: Settings) -> dict[str, Any]:
     defaults: dict[str, Any] = {"enforce_eager": _enforces_eager(settings)}
     if settings.is_demo_model and _on_cpu():
         defaults["dtype"] = "float32"  # the same answers on CPUs with and without bfloat16 units, and no slower
-    if _on_cpu() and settings.gpu_memory_utilization is None and "VLLM_CPU_KVCACHE_SPACE" not in os.environ:
+    memory_is_given = settings.gpu_memory_utilization is not None or "VLLM_CPU_KVCACHE_SPACE" in os.environ
+    if _on_cpu() and not memory_is_given and (size := _kv_cache_bytes(settings)) is not None:
         # vLLM would take nearly all memory of a machine that is somebody's own.
-        if (size := _kv_cache_bytes(settings)) is not None:
-            defaults["kv_cache_memory_bytes"] = size
+        defaults["kv_cache_memory_bytes"] = size
     return defaults
 
 

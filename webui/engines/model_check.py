@@ -16,6 +16,7 @@ from webui.errors import (
     ModelNotFound,
     ModelNotText,
     ModelOffline,
+    NoChatTemplate,
     WebuiError,
 )
 
@@ -44,6 +45,23 @@ def check_folder(model: str) -> None:
     _check_architecture(model, architectures)
     if not any(any(folder.glob(pattern)) for pattern in _WEIGHTS):
         raise ModelIncomplete(model=model, missing="the weights (*.safetensors)")
+
+
+def check_chat_template(tokenizer: str) -> None:
+    """Checks that a tokenizer's folder holds a chat template; a hub id is looked at once it is loaded.
+
+    Raises:
+        NoChatTemplate: if it does not.
+    """
+    folder = Path(tokenizer)
+    if not folder.is_dir() or (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
+        return
+    try:
+        config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        config = {}
+    if not config.get("chat_template"):
+        raise NoChatTemplate(model=tokenizer)
 
 
 def _check_architecture(model: str, architectures: list[str]) -> None:

@@ -88,6 +88,7 @@ class App:
         status: dict[str, Any] = {**self.supervisor.status(), "version": webui.__version__, "page": self.page.mounted}
         if engine is not None:
             status |= {"effective": engine.info.effective, "versions": engine.info.versions}
+        status["requests"] = {"running": self.board.step.running, "waiting": self.board.step.waiting}
         return JSONResponse(status)
 
 

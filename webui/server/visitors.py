@@ -48,5 +48,7 @@ class VisitorCookie:
 
     def _cookie(self, name: str, secure: bool) -> str:
         cookie: SimpleCookie = SimpleCookie({COOKIE: name})
-        cookie[COOKIE].update({"path": self._path, "max-age": YEAR, "samesite": "Lax", "httponly": True, "secure": secure})
-        return cookie[COOKIE].OutputString()
+        morsel = cookie[COOKIE]
+        morsel["path"], morsel["max-age"], morsel["samesite"], morsel["httponly"] = self._path, YEAR, "Lax", True
+        morsel["secure"] = secure
+        return morsel.OutputString()
