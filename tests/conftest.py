@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -12,8 +12,28 @@ GRACE = 2.0  # seconds that the shared app gives an answer after its last tab wa
 
 
 @pytest.fixture(scope="session")
-def app() -> Iterator[AppProcess]:
-    """The app with the model that ships, four lanes, ready."""
+def starting_app() -> Iterator[AppProcess]:
+    """The app with the model that ships, four lanes, as soon as its address answers."""
     with running_app("--grace", str(GRACE), "--max-turns", "64") as running:
-        running.wait_until_ready()
         yield running
+
+
+@pytest.fixture(scope="session")
+def app(starting_app: AppProcess) -> AppProcess:
+    """The same, ready."""
+    starting_app.wait_until_ready()
+    return starting_app
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs no engine fails first; then what watches the shared app start; then all that uses it."""
+    items.sort(key=lambda item: (item.path.parent.name != "unit", item.path.name != "test_first_load.py"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Lets a fixture know that its test has failed, so that it can take a picture."""
+    report = yield
+    if report.failed:
+        item.failed = True  # type: ignore[attr-defined]
+    return report

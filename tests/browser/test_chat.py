@@ -1,0 +1,244 @@
+"""The chat page in a real browser, before the real engine: what a person does, by mouse and keyboard."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Visit
+
+pytestmark = pytest.mark.browser
+
+Visiting = Callable[..., Visit]
+
+
+def ask(page: Page, text: str) -> None:
+    """Types a message and presses Enter."""
+    page.locator("#message textarea").fill(text)
+    page.locator("#message textarea").press("Enter")
+
+
+def answered(page: Page, count: int = 1) -> None:
+    """Waits until the conversation has so many answers and the last is over."""
+    expect(page.locator(".message[data-role=assistant]")).to_have_count(count, timeout=30_000)
+    expect(page.locator(".message[data-role=assistant]").last).to_have_attribute("data-state", "ended", timeout=60_000)
+
+
+def sampling(page: Page, name: str, value: str) -> None:
+    """Sets a sampling control as a person does: opens the panel, types, closes it."""
+    panel = page.locator("#sampling")
+    if not panel.is_visible():
+        page.locator(".chip[data-panel=sampling]").click()
+    box = page.locator(f"#sampling-{name} input[type=number], #sampling-{name} textarea").first
+    box.fill(value)
+    box.press("Tab")
+    page.locator(".chip[data-panel=sampling]").click()
+    expect(panel).to_be_hidden()
+
+
+def go_on_for_long(page: Page) -> None:
+    """The end-of-turn token stands in every prompt, so a strong repetition penalty all but forbids it."""
+    sampling(page, "repetition_penalty", "2")
+
+
+def written(page: Page) -> str:
+    """The words of the last answer, finished and unfinished, without what stands around them."""
+    answer = page.locator(".message[data-role=assistant]").last
+    return answer.locator(".blocks").inner_text() + answer.locator(".tail").inner_text()
+
+
+def test_ask_and_read_the_answer_and_where_its_time_went(visit: Visiting) -> None:
+    page = visit().tab()
+    ask(page, "What is the last letter of English alphabets?")
+    answered(page)
+    expect(page.locator(".message[data-role=assistant]")).to_contain_text(re.compile(r"\bZ\b"))
+    footer = page.locator(".answer-footer").last
+    expect(footer).to_contain_text(re.compile(r"queue \d+\.\d\d s.*prefill \d+\.\d\d s.*decode \d+\.\d\d s.*\d+ tokens"))
+    expect(page.locator("#message textarea")).to_have_value("")
+    expect(page.locator("#message textarea")).to_be_focused()
+
+
+def test_text_streams_and_stop_keeps_it(visit: Visiting) -> None:
+    page = visit().tab()
+    go_on_for_long(page)
+    ask(page, "Tell me a story about a fox.")
+    answer = page.locator(".message[data-role=assistant]").last
+    expect(answer).to_have_attribute("data-state", "decode", timeout=20_000)
+    lengths = []
+    for _ in range(4):
+        lengths.append(len(written(page)))
+        page.wait_for_timeout(300)
+    assert lengths == sorted(lengths) and lengths[0] < lengths[-1]
+    expect(page.locator("#send")).to_be_hidden()
+    page.locator("#stop").click()
+    expect(answer).to_have_attribute("data-state", "ended")
+    expect(page.locator("#send")).to_be_visible()
+    assert len(written(page)) >= lengths[-1]
+    expect(answer).to_contain_text(re.compile("stopped", re.IGNORECASE))
+
+
+def test_regenerate_keeps_the_earlier_version(visit: Visiting) -> None:
+    page = visit().tab()
+    ask(page, "Hello!")
+    answered(page)
+    page.locator("[data-action=regenerate]").last.click()
+    expect(page.locator(".message[data-role=assistant]")).to_contain_text("2 of 2", timeout=30_000)
+    answered(page)
+    page.locator("[data-action=version-previous]").last.click()
+    expect(page.locator(".message[data-role=assistant]")).to_contain_text("1 of 2")
+
+
+def test_edit_and_resend_keeps_the_earlier_question(visit: Visiting) -> None:
+    page = visit().tab()
+    ask(page, "Hello!")
+    answered(page)
+    question = page.locator(".message[data-role=user]")
+    question.hover()
+    page.locator("[data-action=edit]").first.click()
+    question.locator("textarea").fill("What is the first letter of English alphabets?")
+    question.get_by_role("button", name="Save and resend").click()
+    expect(question).to_contain_text("first letter")
+    answered(page)
+    expect(page.locator(".message[data-role=assistant]")).to_contain_text(re.compile(r"\bA\b"))
+    page.locator("[data-action=version-previous]").first.click()
+    expect(page.locator(".message[data-role=user]")).to_contain_text("Hello!")
+
+
+def test_a_reload_in_the_middle_shows_the_answer_so_far_and_goes_on(visit: Visiting) -> None:
+    page = visit().tab()
+    go_on_for_long(page)
+    ask(page, "Tell me a story about the sea.")
+    answer = page.locator(".message[data-role=assistant]").last
+    expect(answer).to_have_attribute("data-state", "decode", timeout=20_000)
+    page.wait_for_timeout(500)
+    before = written(page)
+    page.reload()
+    answer.wait_for()
+    expect(answer).to_have_attribute("data-state", "decode")
+    after = written(page)
+    assert after.startswith(before[: len(before) // 2]) and len(after) > len(before)
+    expect(page.locator(".message")).to_have_count(2)
+    page.locator("#stop").click()
+    expect(answer).to_have_attribute("data-state", "ended")
+
+
+def test_two_tabs_ask_different_questions_at_once(visit: Visiting) -> None:
+    visitor = visit()
+    one, two = visitor.tab(), visitor.tab()
+    ask(one, "What is the first letter of English alphabets?")
+    ask(two, "What is the last letter of English alphabets?")
+    answered(one)
+    answered(two)
+    expect(one.locator(".message[data-role=assistant]")).to_contain_text(re.compile(r"\bA\b"))
+    expect(two.locator(".message[data-role=assistant]")).to_contain_text(re.compile(r"\bZ\b"))
+    assert one.url != two.url
+
+
+def test_new_chat_is_empty_and_the_old_one_is_in_the_list(visit: Visiting) -> None:
+    page = visit().tab()
+    ask(page, "Hello, my old friend!")
+    answered(page)
+    page.locator("#new-chat").click()
+    expect(page.locator(".message")).to_have_count(0)
+    page.get_by_role("link", name="Hello, my old friend!").or_(
+        page.get_by_role("button", name="Hello, my old friend!")
+    ).first.click()
+    expect(page.locator(".message")).to_have_count(2)
+    page.go_back()
+    expect(page.locator(".message")).to_have_count(0)
+
+
+def test_a_message_that_is_too_long_stays_in_the_box_and_says_both_numbers(visit: Visiting) -> None:
+    page = visit().tab()
+    long = "word " * 4000
+    page.locator("#message textarea").fill(long)
+    page.locator("#send").click()
+    expect(page.get_by_text(re.compile("2,048")).first).to_be_visible(timeout=10_000)
+    expect(page.locator("#message textarea")).to_have_value(long)
+    expect(page.locator(".message")).to_have_count(0)
+
+
+def test_the_meter_counts_while_one_types(visit: Visiting) -> None:
+    page = visit().tab()
+    page.locator("#message textarea").fill("Hello there, how are you?")
+    expect(page.locator("#meter")).to_contain_text(re.compile(r"\d+ / 2,048"), timeout=10_000)
+
+
+def test_what_looks_like_html_is_text(visit: Visiting) -> None:
+    page = visit().tab()
+    typed = "<img src=x onerror=window.hacked=1><script>window.hacked=1</script><b>bold</b> <T> <think>"
+    ask(page, typed)
+    answered(page)
+    expect(page.locator(".message[data-role=user]")).to_contain_text(typed)
+    assert page.evaluate("window.hacked") is None
+
+
+def test_shift_enter_makes_a_line_and_hangul_is_sent_once_with_its_last_syllable(visit: Visiting) -> None:
+    visitor = visit(locale="ko-KR")
+    page = visitor.tab()
+    box = page.locator("#message textarea")
+    box.click()
+    keyboard = visitor.context.new_cdp_session(page)
+    for text in ("ㅇ", "아", "안", "안ㄴ", "안녀", "안녕"):
+        keyboard.send("Input.imeSetComposition", {"text": text, "selectionStart": len(text), "selectionEnd": len(text)})
+    # The key that ends a composition: the browser marks it as the input method's own, and it must not send.
+    key = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 229, "nativeVirtualKeyCode": 229}
+    keyboard.send("Input.dispatchKeyEvent", {"type": "rawKeyDown", **key})
+    page.wait_for_timeout(200)
+    expect(page.locator(".message")).to_have_count(0)
+    keyboard.send("Input.insertText", {"text": "안녕"})
+    box.press("Shift+Enter")
+    box.press_sequentially("x")
+    expect(box).to_have_value("안녕\nx")
+    box.press("Enter")
+    answered(page)
+    expect(page.locator(".message[data-role=user]")).to_have_count(1)
+    expect(page.locator(".message[data-role=user]")).to_contain_text("안녕")
+
+
+def test_the_board_shows_what_runs_and_nobodys_words(visit: Visiting) -> None:
+    mine, other = visit(), visit()
+    writer, reader = mine.tab(), other.tab()
+    go_on_for_long(writer)
+    ask(writer, "My canary is 48151623. Tell me a story.")
+    expect(reader.locator("batch-board")).to_contain_text(re.compile("1 of 4 lanes"), timeout=20_000)
+    assert "48151623" not in reader.content()
+    writer.locator("#stop").click()
+    expect(reader.locator("batch-board")).to_contain_text(re.compile("0 of 4 lanes"), timeout=5_000)
+    row = writer.locator("batch-board tbody tr").first
+    expect(row).to_contain_text(re.compile("stopped", re.IGNORECASE), timeout=5_000)
+
+
+def test_eight_tabs_of_one_browser_all_load_and_answer(visit: Visiting) -> None:
+    visitor = visit()
+    tabs = []
+    for _ in range(8):
+        tabs.append(visitor.tab())
+        tabs[-1].evaluate("Object.defineProperty(document, 'hidden', {value: true, configurable: true})")
+        tabs[-1].evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    last = tabs[-1]
+    last.evaluate("Object.defineProperty(document, 'hidden', {value: false, configurable: true})")
+    last.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    ask(last, "Hello!")
+    answered(last)
+
+
+def test_a_server_that_is_gone_is_said_and_loses_no_draft(visit: Visiting) -> None:
+    visitor = visit()
+    page = visitor.tab()
+    visitor.context.set_offline(True)
+    page.locator("#message textarea").fill("kept")
+    page.locator("#send").click()
+    expect(page.locator("#message textarea")).to_have_value("kept")
+    visitor.context.set_offline(False)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        page.locator("#send").click()
+        page.wait_for_timeout(500)
+        if page.locator(".message").count():
+            break
+    answered(page)

@@ -1,0 +1,338 @@
+"""The demo model's corpus, tokenizer, training and shipped folder, without an engine and without long training."""
+
+import json
+import random
+import re
+from pathlib import Path
+
+import pytest
+
+from webui.demo_model import evaluate, training
+from webui.demo_model.corpus import Library
+from webui.demo_model.corpus.dialogue import DialogueMaker
+from webui.demo_model.corpus.library import LANGUAGES
+from webui.demo_model.corpus.noise import noisy
+from webui.demo_model.corpus.phrasing import choose, ends_in_consonant, fill, matcher, normalised, with_particle
+from webui.demo_model.scoring import Rule, held_out_cases, loops, trained_cases
+
+ASSETS = evaluate.ASSETS
+LARGEST_FOLDER = 30_000_000
+TUTORIAL = ("What is the first letter of English alphabets?", "What is the last letter of English alphabets?")
+
+
+@pytest.fixture(scope="module")
+def library() -> Library:
+    return Library()
+
+
+@pytest.fixture(scope="module")
+def maker(library: Library) -> DialogueMaker:
+    return DialogueMaker(library)
+
+
+# Phrasing
+
+
+@pytest.mark.parametrize(
+    ("word", "particle", "expected"),
+    [
+        ("서울", "은", "서울은"),
+        ("도쿄", "은", "도쿄는"),
+        ("LLM", "이", "LLM이"),
+        ("NPU", "이", "NPU가"),
+        ("7", "을", "7을"),
+        ("Batchat", "은", "Batchat은"),
+        ("워싱턴 D.C.", "이에", "워싱턴 D.C.예"),
+    ],
+)
+def test_particles_fit_the_sound(word: str, particle: str, expected: str) -> None:
+    assert with_particle(word, particle) == expected
+
+
+def test_a_word_without_letters_has_no_final_consonant() -> None:
+    assert not ends_in_consonant("?!")
+
+
+def test_choices_nest_and_slots_are_filled() -> None:
+    rng = random.Random(0)
+    said = {choose("[Tell|Show [me|us]] {city:은}[?|]", rng) for _ in range(100)}
+    assert said == {f"{verb} {{city:은}}{end}" for verb in ("Tell", "Show me", "Show us") for end in ("?", "")}
+    assert fill("{City}, {city:은}", {"city": "bern"}) == "Bern, bern은"
+
+
+def test_a_matcher_recognises_what_its_template_says_and_nothing_else() -> None:
+    pattern = matcher("What[ is|'s] the capital of {city}?", {"city": "(?:rome|paris)"})
+    assert pattern.fullmatch(normalised("what's the capital of PARIS"))
+    assert not pattern.fullmatch(normalised("what's the capital of Berlin"))
+
+
+# Corpus
+
+
+def test_every_intent_can_be_asked_and_answered_in_both_languages(library: Library, maker: DialogueMaker) -> None:
+    rng = random.Random(1)
+    for intent in maker.exchanges.intents:
+        for language in LANGUAGES:
+            assert intent.questions[language], f"{intent.id} has no {language} phrasing"
+            for _ in range(20):
+                exchange = maker.exchanges.make(intent, language, rng)
+                assert exchange.question.strip() and not re.search(r"[{}\[\]]", exchange.question), exchange.question
+                assert all(exchange.replies[each].text.strip() for each in LANGUAGES)
+
+
+def test_every_intent_can_be_asked_in_many_ways(library: Library) -> None:
+    for intent in library.intents.values():
+        for language in LANGUAGES:
+            ways = sum(1 + template.count("|") for template in intent.questions[language])
+            assert ways >= 10 or intent.id == "name_unknown", f"{intent.id}: only {ways} ways to ask in {language}"
+
+
+def test_the_same_seed_gives_the_same_conversations(maker: DialogueMaker) -> None:
+    first, second = ([DialogueMaker().draw(random.Random(seed)) for seed in range(20)] for _ in range(2))
+    assert first == second
+    assert first[0] != maker.draw(random.Random(99))
+
+
+def test_conversations_alternate_and_are_often_long(maker: DialogueMaker) -> None:
+    rng = random.Random(3)
+    lengths = []
+    for _ in range(300):
+        messages = [message.role for message in maker.draw(rng) if message.role != "system"]
+        assert messages == ["user", "assistant"] * (len(messages) // 2)
+        lengths.append(len(messages) // 2)
+    assert min(lengths) == 1 and max(lengths) >= 30
+
+
+def test_sums_are_right(maker: DialogueMaker, library: Library) -> None:
+    rng = random.Random(4)
+    for intent in ("add", "subtract"):
+        for _ in range(300):
+            text = maker.exchanges.make(library.intents[intent], "en", rng).replies["ko"].text
+            for a, sign, b, result in re.findall(r"(\d+) ([+-]) (\d+) = (-?\d+)", text):
+                assert int(a) + int(b) * (1 if sign == "+" else -1) == int(result), text
+
+
+def test_copied_words_reach_the_model_as_they_are() -> None:
+    rng = random.Random(5)
+    assert all("kaMori 12" in noisy("Repeat: kaMori 12", "en", rng, verbatim=True) for _ in range(200))
+
+
+def test_a_broken_line_is_named(tmp_path: Path) -> None:
+    from webui.demo_model.corpus import library as module
+
+    (tmp_path / "frames.txt").write_text("== greeting\nanswer: only English\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"frames\.txt:2: expected 'English \|\| Korean'"):
+        module.Library(tmp_path)
+
+
+# Held-out questions
+
+
+def test_no_held_out_phrasing_is_in_the_corpus(library: Library) -> None:
+    questions, prompts = list(library.question_matchers()), list(library.system_matchers())
+    for case in held_out_cases():
+        role, text = case.messages[0] if case.messages[0][0] == "system" else case.messages[-1]
+        for language, pattern in prompts if role == "system" else questions:
+            assert language != case.language or not pattern.fullmatch(normalised(text)), text
+
+
+def test_held_out_questions_cover_both_languages_and_every_skill(library: Library) -> None:
+    cases = held_out_cases()
+    assert len(cases) >= 600
+    skills = {intent.skill for intent in library.intents.values()}
+    for language in LANGUAGES:
+        assert skills <= {case.skill for case in cases if case.language == language}
+    assert len({case.messages for case in cases}) == len(cases)
+
+
+def test_the_tutorial_questions_are_trained_word_for_word(library: Library) -> None:
+    for question, intent in zip(TUTORIAL, ("letter_first", "letter_last"), strict=True):
+        assert question in library.intents[intent].questions["en"]
+
+
+# Scoring
+
+
+@pytest.mark.parametrize(
+    ("rule", "right", "wrong"),
+    [
+        (Rule(exact=("A", "B")), " B ", "C"),
+        (Rule(contains="seoul"), "It is Seoul.", "It is Busan."),
+        (Rule(regexp="= 12$"), "5 + 7 = 12", "5 + 7 = 121"),
+    ],
+)
+def test_rules(rule: Rule, right: str, wrong: str) -> None:
+    assert rule.accepts(right) and not rule.accepts(wrong)
+
+
+def test_loops_are_found_and_lists_are_none() -> None:
+    assert loops("I like tea. " * 5) and loops("하" * 30)
+    assert not loops(", ".join(str(number) for number in range(1, 60)))
+    assert not any(loops(text) for case in trained_cases(400, 7) for text in case.rule.exact)
+
+
+def test_evaluation_prints_scores_without_an_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def connect(_: Path) -> evaluate.Engine:
+        return lambda cases, temperature, seed: [
+            evaluate.Answer(case.rule.exact[0] if case.rule.exact else "?", ended=True) for case in cases
+        ]
+
+    written = tmp_path / "answers.json"
+    arguments = ["--trained", "8", "--temperatures", "0", "--json", str(written)]
+    assert evaluate.main(arguments, connect) == 0
+    printed = capsys.readouterr().out
+    assert "### Trained phrasings, temperature 0" in printed and "100 % (8/8)" in printed
+    assert len(json.loads(written.read_text(encoding="utf-8"))) == 8 + len(held_out_cases())
+
+
+# Tokenizer and training
+
+transformers = pytest.importorskip("transformers")
+
+
+@pytest.fixture(scope="module")
+def tokenizer(maker: DialogueMaker) -> "transformers.PreTrainedTokenizerFast":
+    from webui.demo_model.tokenizer import train_tokenizer
+
+    return train_tokenizer(maker, seed=1, dialogues=300, vocabulary_size=1024)
+
+
+def test_text_survives_the_tokenizer(tokenizer: "transformers.PreTrainedTokenizerFast") -> None:
+    for text in ("Hello, world!  Two spaces.", "안녕하세요, 뷁!", "🙂👨‍👩‍👧 café", "def f(x):\n    return x\n", "2026 + 7"):
+        assert tokenizer.decode(tokenizer.encode(text, add_special_tokens=False)) == text
+
+
+def test_control_marks_are_single_tokens(tokenizer: "transformers.PreTrainedTokenizerFast") -> None:
+    from webui.demo_model.tokenizer import CONTROL_TOKENS
+
+    for place, mark in enumerate(CONTROL_TOKENS):
+        assert tokenizer.encode(mark, add_special_tokens=False) == [place]
+
+
+def test_cutting_words_keeps_the_text(tokenizer: "transformers.PreTrainedTokenizerFast", maker: DialogueMaker) -> None:
+    from webui.demo_model.tokenizer import DialogueEncoder
+
+    encoder, rng = DialogueEncoder(tokenizer), random.Random(6)
+    for _ in range(50):
+        dialogue = maker.draw(rng)
+        ids, learned = encoder.encode(dialogue, rng)
+        whole, _ = encoder.encode(dialogue)
+        shorter = min(len(tokenizer.decode(ids)), len(tokenizer.decode(whole)))
+        assert tokenizer.decode(ids)[:shorter] == tokenizer.decode(whole)[:shorter]
+        assert len(ids) == len(learned) <= encoder.context_length
+
+
+def test_the_template_and_the_training_encoder_agree(tokenizer: "transformers.PreTrainedTokenizerFast") -> None:
+    from webui.demo_model.corpus import Message
+    from webui.demo_model.tokenizer import DialogueEncoder
+
+    dialogue = (Message("system", "Be brief."), Message("user", " Hi! "), Message("assistant", "Hello!"))
+    messages = [{"role": message.role, "content": message.text} for message in dialogue]
+    templated = tokenizer.apply_chat_template(messages, tokenize=False)
+    ids, learned = DialogueEncoder(tokenizer).encode(dialogue)
+    assert tokenizer.encode(templated, add_special_tokens=False) == ids
+    assert tokenizer.decode([id_ for id_, learn in zip(ids, learned, strict=True) if learn]) == "Hello!<|eot_id|>"
+
+
+def test_an_empty_system_prompt_is_left_out(tokenizer: "transformers.PreTrainedTokenizerFast") -> None:
+    user = {"role": "user", "content": "Hi"}
+    prompts = [
+        tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        for messages in ([user], [{"role": "system", "content": "  "}, user], [{"role": "system", "content": None}, user])
+    ]
+    assert prompts == ["<|begin_of_text|><|user|>Hi<|eot_id|><|assistant|>"] * 3
+
+
+TINY = training.Recipe(
+    steps=2,
+    tokens_per_step=256,
+    tokenizer_dialogues=100,
+    shape=training.Shape(hidden=32, feed_forward=64, layers=1, heads=1, key_value_heads=1, vocabulary=512, context=256),
+)
+
+
+def test_the_same_seed_trains_the_same_weights(tmp_path: Path) -> None:
+    import torch
+
+    states = []
+    for name in ("first", "second"):
+        trainer = training.Trainer(TINY, tmp_path / name)
+        trainer.run(save_every=1)
+        states.append(trainer.model.state_dict())
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_a_resumed_run_ends_with_the_same_weights(tmp_path: Path) -> None:
+    import torch
+
+    whole = training.Trainer(TINY, tmp_path / "whole")
+    whole.run(save_every=1)
+    halted = training.Trainer(TINY, tmp_path / "halted")
+    batch = next(halted._batches())
+    halted._one_step(batch)
+    halted.save_checkpoint()
+    resumed = training.Trainer(TINY, tmp_path / "halted")
+    resumed.resume()
+    assert resumed.step == 1
+    resumed.run(save_every=1)
+    for name, weights in whole.model.state_dict().items():
+        assert torch.equal(weights, resumed.model.state_dict()[name]), name
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
+    training.Trainer(TINY, tmp_path).save_checkpoint()
+    other = training.Trainer(training.Recipe(**{**vars(TINY), "seed": 3}), tmp_path)
+    with pytest.raises(SystemExit, match="another recipe"):
+        other.resume()
+
+
+def test_training_writes_a_folder_that_loads(tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    training.Trainer(TINY, tmp_path).save_model()
+    model = AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert model.generation_config.eos_token_id == [2, 3]
+    assert AutoTokenizer.from_pretrained(tmp_path).chat_template
+
+
+def test_the_learning_rate_rises_stays_and_falls() -> None:
+    recipe = training.Recipe(steps=1000, decay_steps=600)
+    rates = [recipe.rate(step) for step in (0, 49, 400, 700, 999)]
+    assert rates[0] < rates[1] == rates[2] == 1.0 > rates[3] > rates[4] >= recipe.last_rate
+
+
+def test_a_run_can_be_made_longer_until_it_decays() -> None:
+    short, long = training.Recipe(steps=100, decay_steps=20), training.Recipe(steps=500, decay_steps=300)
+    assert long.can_continue(vars(short) | {"shape": vars(short.shape)}, step=80)
+    assert not long.can_continue(vars(short) | {"shape": vars(short.shape)}, step=81)
+
+
+# The folder that ships
+
+
+def test_the_shipped_folder_is_complete_and_small() -> None:
+    names = {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+    names |= {"chat_template.jinja", "README.md"}
+    assert names <= {path.name for path in ASSETS.iterdir()}
+    size = sum(path.stat().st_size for path in ASSETS.iterdir())
+    assert size <= LARGEST_FOLDER, f"{size / 1e6:.1f} MB"
+    config = json.loads((ASSETS / "config.json").read_text(encoding="utf-8"))
+    assert config["architectures"] == ["LlamaForCausalLM"] and "auto_map" not in config
+    assert config["max_position_embeddings"] == 2048 and config["dtype"] == "bfloat16"
+    generation = json.loads((ASSETS / "generation_config.json").read_text(encoding="utf-8"))
+    assert generation["eos_token_id"] == [2, 3]
+
+
+def test_the_shipped_model_answers_the_tutorial() -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(ASSETS)
+    model = AutoModelForCausalLM.from_pretrained(ASSETS, dtype=torch.float32)
+    for question, letter in zip(TUTORIAL, "AZ", strict=True):
+        prompt = tokenizer.apply_chat_template(
+            [{"role": "user", "content": question}], add_generation_prompt=True, return_tensors="pt", return_dict=True
+        )
+        ids = model.generate(**prompt, max_new_tokens=40, do_sample=False)[0, prompt["input_ids"].shape[1] :]
+        answer = tokenizer.decode(ids, skip_special_tokens=True)
+        assert answer.rstrip(".").endswith(letter), answer

@@ -1,0 +1,111 @@
+"""One engine, kept alive: scripted engines stand for the real one, whose deaths `tests/engine/test_lifecycle.py` brings about."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from webui.conversation import Sampling
+from webui.engines import supervisor as module
+from webui.engines.base import EngineInfo, Report
+from webui.engines.supervisor import Supervisor
+from webui.errors import EngineFailed, ModelNotFound, ShuttingDown
+
+
+class ScriptedEngine:
+    info = EngineInfo("m", "CPU", "scripted", lanes=2, context=64, sampling=Sampling())
+    tokenizer: Any = None
+
+    def __init__(self) -> None:
+        self.alive = True
+        self.ended = False
+
+    def generate(self, request_id: str, prompt_ids: list[int], sampling: Sampling) -> Any:
+        raise NotImplementedError
+
+    async def shutdown(self) -> None:
+        self.alive, self.ended = False, True
+
+
+class Script:
+    """Starts an engine at each call, or raises what stands in the script."""
+
+    def __init__(self, *steps: Exception | None) -> None:
+        self.steps = list(steps)
+        self.engines: list[ScriptedEngine] = []
+
+    async def __call__(self, report: Report) -> ScriptedEngine:
+        report("importing")
+        await asyncio.sleep(0)
+        report("loading")
+        step = self.steps.pop(0) if self.steps else None
+        if step is not None:
+            raise step
+        self.engines.append(ScriptedEngine())
+        return self.engines[-1]
+
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(module, "BACK_OFF", (0.01, 0.02))
+    monkeypatch.setattr(module, "LOOK_EVERY", 0.005)
+    yield
+
+
+async def test_it_waits_until_the_engine_is_there() -> None:
+    stages: list[str] = []
+    supervisor = Supervisor(Script(), lambda: stages.append(supervisor.stage))
+    waiting = asyncio.create_task(supervisor.ready())
+    assert supervisor.engine is None
+    supervisor.start()
+    assert await waiting is supervisor.engine
+    assert stages == ["importing", "loading", "ready"]
+    assert supervisor.status()["lanes"] == 2
+    await supervisor.stop()
+
+
+@pytest.mark.parametrize("error", [ModelNotFound(model="x"), RuntimeError("no memory")])
+async def test_an_engine_that_never_ran_is_not_tried_again(error: Exception) -> None:
+    script = Script(error)
+    supervisor = Supervisor(script)
+    supervisor.start()
+    with pytest.raises((ModelNotFound, EngineFailed)) as raised:
+        await supervisor.ready()
+    assert supervisor.stage == "failed" and supervisor.status()["error"] == raised.value.as_dict()
+    await asyncio.sleep(0.05)
+    assert script.engines == []
+    await supervisor.stop()
+
+
+async def test_one_that_died_is_started_again_even_if_that_fails_at_first() -> None:
+    script = Script(None, RuntimeError("still no memory"), ModelNotFound(model="gone for a moment"))
+    supervisor = Supervisor(script)
+    supervisor.start()
+    first = await supervisor.ready()
+    script.engines[0].alive = False
+    await asyncio.sleep(0.02)
+    assert supervisor.engine is None and supervisor.stage == "restarting"
+    second = await asyncio.wait_for(supervisor.ready(), 5)
+    assert second is not first and script.engines[0].ended
+    await supervisor.stop()
+
+
+async def test_whoever_waits_when_it_stops_is_told() -> None:
+    supervisor = Supervisor(Script())
+    waiting = asyncio.create_task(supervisor.ready())
+    await asyncio.sleep(0)
+    await supervisor.stop()
+    with pytest.raises(ShuttingDown):
+        await waiting
+
+
+async def test_stopping_ends_the_engine() -> None:
+    script = Script()
+    supervisor = Supervisor(script)
+    supervisor.start()
+    await supervisor.ready()
+    await supervisor.stop()
+    assert script.engines[0].ended and supervisor.engine is None
