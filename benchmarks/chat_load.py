@@ -106,9 +106,7 @@ async def sessions(kind: str, url: str, texts: list[str], tokens: int) -> Round:
     total = sum(one["tokens"] for one in seen)
     wall = max(one["total"] for one in seen)
     assert wall <= time.perf_counter() - began
-    return Round(
-        total / wall, sorted(one["ttft"] for one in seen), cpu / total, sum(one["bytes"] for one in seen) / total
-    )
+    return Round(total / wall, sorted(one["ttft"] for one in seen), cpu / total, sum(one["bytes"] for one in seen) / total)
 
 
 def gradio_idiom(engine: LocalEngine, tokens: int) -> Any:
@@ -185,9 +183,9 @@ def report(results: dict[str, list[Round]], count: int, tokens: int) -> None:
     print(f"{count} sessions x {tokens} tokens, medians of {len(results['bare'])} rounds, on {os.cpu_count()} cores")
     print(f"{'':18}{'tokens/s':>9}{'of vLLM':>9}{'TTFT p50':>10}{'TTFT p95':>10}{'CPU/token':>11}{'bytes/token':>12}")
     for name, label in labels.items():
+        p50, p95 = (median(name, lambda r, p=p: percentile(r.ttft, p)) * 1000 for p in (50, 95))
         print(
-            f"{label:18}{median(name, lambda r: r.throughput):9.0f}{ratio(name):9.2f}"
-            f"{median(name, lambda r: percentile(r.ttft, 50)) * 1000:7.0f} ms{median(name, lambda r: percentile(r.ttft, 95)) * 1000:7.0f} ms"
+            f"{label:18}{median(name, lambda r: r.throughput):9.0f}{ratio(name):9.2f}{p50:7.0f} ms{p95:7.0f} ms"
             f"{median(name, lambda r: r.cpu) * 1000:8.3f} ms{median(name, lambda r: r.wire):12.0f}"
         )
     gap = statistics.median(

@@ -65,9 +65,7 @@ class Channel:
         on_watched: called when the first one came.
     """
 
-    def __init__(
-        self, on_empty: Callable[[], None] = lambda: None, on_watched: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, on_empty: Callable[[], None] = lambda: None, on_watched: Callable[[], None] = lambda: None) -> None:
         self._on_empty = on_empty
         self._on_watched = on_watched
         self._watchers: set[Mailbox] = set()

@@ -170,9 +170,7 @@ class Chats:
 
     # What a visitor may do
 
-    async def send(
-        self, chat: Chat, text: str, system: str, sampling: Sampling, replaces: str | None = None
-    ) -> Message:
+    async def send(self, chat: Chat, text: str, system: str, sampling: Sampling, replaces: str | None = None) -> Message:
         """Adds a question, or another version of an earlier one, and begins its answer.
 
         Raises:
@@ -330,7 +328,8 @@ class Chats:
     # Those who leave and come back
 
     def _left(self, chat: Chat) -> None:
-        """Nobody watches any more: what runs is given the grace time."""
+        """Nobody watches any more: what runs is given the grace time, and what never began is forgotten."""
+        self.forget_if_unused(chat)
         if chat.turn is not None and chat.abandoned is None:
             loop = asyncio.get_running_loop()
             chat.abandoned = loop.call_later(self._settings.grace, self._stop_abandoned, chat)
@@ -380,13 +379,18 @@ class Chats:
                 return
             self._forget(min(idle, key=lambda chat: chat.conversation.updated))
 
+    def forget_if_unused(self, chat: Chat) -> None:
+        """A conversation that nobody watches and nobody wrote in leaves nothing behind."""
+        if not len(chat.conversation) and not chat.channel.watchers:
+            self._forget(chat)
+
     def _forget(self, chat: Chat) -> None:
         conversation = chat.conversation
         self._chats.pop(conversation.id, None)
         visitor = self.visitor(conversation.visitor)
         visitor.chats.pop(conversation.id, None)
         if not visitor.chats and not visitor.channel.watchers:
-            del self._visitors[conversation.visitor]
+            self._visitors.pop(conversation.visitor, None)
 
 
 def _read(path: str | None) -> str | None:

@@ -58,9 +58,7 @@ class Settings:
         10.0, "seconds that an answer goes on after its last tab was closed, so that a reload finds it", low=0, high=3600
     )
     max_turns: int = _setting(8, "answers that one visitor may have running at once", low=1)
-    max_tokens: int | None = _setting(
-        None, "longest answer in tokens; not given: as long as the context allows", low=1
-    )
+    max_tokens: int | None = _setting(None, "longest answer in tokens; not given: as long as the context allows", low=1)
     log_level: str = _setting("info", "how much the terminal shows", choices=("debug", "info", "warning", "error"))
 
     model: str = _engine("model folder or Hugging Face id", default=str(DEMO_MODEL))
@@ -204,9 +202,7 @@ def _checked(name: str, value: Any, where: str) -> Any:
         raise BadSetting(setting=where, reason=f"{_wanted(kind)} is wanted, not {value!r}")
     if rules["choices"] and converted not in rules["choices"]:
         raise BadSetting(setting=where, reason=f"{value!r} is none of {', '.join(rules['choices'])}")
-    if (rules["low"] is not None and converted < rules["low"]) or (
-        rules["high"] is not None and converted > rules["high"]
-    ):
+    if (rules["low"] is not None and converted < rules["low"]) or (rules["high"] is not None and converted > rules["high"]):
         raise BadSetting(setting=where, reason=f"{value} is outside of {_range(rules)}")
     return converted
 

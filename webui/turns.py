@@ -94,7 +94,8 @@ class Turn:
 
     def stop(self) -> None:
         """Ends the turn with the text so far; its lane is free with the engine's next step."""
-        self._task.cancel()
+        # Not at once: a task that is cancelled before it has begun would never come to its end.
+        asyncio.get_running_loop().call_soon(self._task.cancel)
 
     async def wait(self) -> None:
         """Comes back when the turn is over."""
@@ -129,7 +130,10 @@ class Turn:
             log.exception("A turn failed.")
             message.end, message.error = "failed", Internal().as_dict()
         finally:
-            self._finish()
+            try:
+                self._finish()
+            finally:
+                self._on_end()
 
     async def _generate(self) -> None:
         engine = await self._supervisor.ready()
@@ -188,7 +192,6 @@ class Turn:
             timing=message.timing and message.timing.as_dict(),
             request=message.request,
         )
-        self._on_end()
 
     def _tell(self, **changes: Any) -> None:
         self._publish("turn", {"message": self.message.id, **changes})

@@ -1,4 +1,4 @@
-"""One engine, kept alive: scripted engines stand for the real one, whose deaths `tests/engine/test_lifecycle.py` brings about."""
+"""One engine, kept alive. Scripted engines stand in; the real one dies and comes back in `tests/engine/test_lifecycle.py`."""
 
 from __future__ import annotations
 

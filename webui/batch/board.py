@@ -240,10 +240,7 @@ def _row(request: Request) -> list[Any]:
         request.id,
         request.door,
         request.lane,
-        *(
-            None if at is None else round(at, 3)
-            for at in (request.queued, request.scheduled, request.first, request.ended)
-        ),
+        *(None if at is None else round(at, 3) for at in (request.queued, request.scheduled, request.first, request.ended)),
         request.end,
         request.prompt_tokens,
         request.tokens,

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import psutil
 
+from webui.background import in_background
 from webui.batch.board import Board
 from webui.conversation import LIMITS, Sampling
 from webui.engines.base import EngineInfo, Piece, Report
@@ -45,6 +46,8 @@ def prepare_environment(settings: Settings) -> None:
         "VLLM_LOGGING_LEVEL": "DEBUG" if settings.log_level == "debug" else "ERROR",
         "VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS": "2",
         "TOKENIZERS_PARALLELISM": "false",
+        # An engine that was killed leaves its shared memory to multiprocessing's helper, which removes it but complains.
+        "PYTHONWARNINGS": "ignore::UserWarning:multiprocessing.resource_tracker",
     }
     if Path(settings.model).is_dir():
         defaults["HF_HUB_OFFLINE"] = "1"  # a local model asks the hub nothing, also where there is a network
@@ -72,9 +75,9 @@ class LocalEngines:
         try:
             self._check_model()
             report("importing")
-            await asyncio.to_thread(_import_vllm)
+            await in_background(_import_vllm)
             report("loading")
-            llm = await asyncio.to_thread(self._start)
+            llm = await in_background(self._start)
         except Exception as error:
             raise explain(self._settings.model, error) from error
         engine = LocalEngine(llm, self._settings)
@@ -101,9 +104,7 @@ class LocalEngines:
 
         arguments = AsyncEngineArgs(**{**_defaults(self._settings), **self._settings.engine_arguments()})
         with _interrupts_blocked():
-            llm = cast(
-                "ObservedLLM", ObservedLLM.from_engine_args(arguments, stat_loggers=[BoardLogger(self._board)])
-            )
+            llm = cast("ObservedLLM", ObservedLLM.from_engine_args(arguments, stat_loggers=[BoardLogger(self._board)]))
         llm.board = self._board
         return llm
 
@@ -194,7 +195,7 @@ class LocalEngine:
             # Asked politely, vLLM's CPU worker takes 8 s to leave a process group that nobody else is in; there is nothing
             # in it to be saved, and no device to be left in order.
             _kill(_engine_processes())
-        await asyncio.to_thread(self._llm.shutdown)
+        await in_background(self._llm.shutdown)
 
 
 def _import_vllm() -> None:
@@ -302,9 +303,7 @@ def _info(llm: ObservedLLM, settings: Settings) -> EngineInfo:
 def _default_sampling(recommended: dict[str, Any], context: int) -> Sampling:
     """What the model's generation_config.json recommends, as far as the app has that setting and its range allows."""
     known = {
-        name: value
-        for name, value in recommended.items()
-        if name in LIMITS and LIMITS[name].low <= value <= LIMITS[name].high
+        name: value for name, value in recommended.items() if name in LIMITS and LIMITS[name].low <= value <= LIMITS[name].high
     }
     if known.get("max_tokens", 0) >= context:
         del known["max_tokens"]

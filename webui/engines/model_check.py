@@ -91,9 +91,7 @@ def _says_offline(text: str) -> bool:
 
 
 def _says_missing(text: str) -> bool:
-    return any(
-        words in text for words in ("is not a valid model identifier", "Repository Not Found", "Invalid repository ID")
-    )
+    return any(words in text for words in ("is not a valid model identifier", "Repository Not Found", "Invalid repository ID"))
 
 
 def _chain(error: BaseException) -> list[BaseException]:

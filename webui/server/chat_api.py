@@ -6,6 +6,8 @@ header that another origin's page cannot send without asking first, so that no f
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -64,41 +66,42 @@ class ChatApi:
 
     async def send(self, request: Request) -> Response:
         """A question, or another version of an earlier one."""
-        chat, body = await self._opened(request)
-        replaces = body.get("replaces")
-        if replaces is not None and not isinstance(replaces, str):
-            raise BadInput(field="replaces", reason="the id of a message is wanted")
-        text, system = _text(body, "text"), _text(body, "system")
-        answer = await self._chats.send(chat, text, system, self._sampling(body), replaces)
+        async with self._opened(request) as (chat, body):
+            replaces = body.get("replaces")
+            if replaces is not None and not isinstance(replaces, str):
+                raise BadInput(field="replaces", reason="the id of a message is wanted")
+            text, system = _text(body, "text"), _text(body, "system")
+            answer = await self._chats.send(chat, text, system, self._sampling(body), replaces)
         return JSONResponse({"message": answer.id}, 202)
 
     async def regenerate(self, request: Request) -> Response:
         """Another version of an answer."""
-        chat, body = await self._opened(request)
-        message, system = _text(body, "message"), _text(body, "system")
-        answer = await self._chats.regenerate(chat, message, system, self._sampling(body))
+        async with self._opened(request) as (chat, body):
+            message, system = _text(body, "message"), _text(body, "system")
+            answer = await self._chats.regenerate(chat, message, system, self._sampling(body))
         return JSONResponse({"message": answer.id}, 202)
 
     async def stop(self, request: Request) -> Response:
         """Ends the running answer, if there is one."""
-        chat, _ = await self._opened(request)
-        if chat.turn is not None:
-            chat.turn.stop()
+        async with self._opened(request) as (chat, _):
+            if chat.turn is not None:
+                chat.turn.stop()
         return JSONResponse({})
 
     async def version(self, request: Request) -> Response:
         """Shows another version of a message."""
-        chat, body = await self._opened(request)
-        version = body.get("version")
-        if not isinstance(version, int):
-            raise BadInput(field="version", reason="a whole number is wanted")
-        self._chats.choose(chat, _text(body, "message"), version)
+        async with self._opened(request) as (chat, body):
+            version = body.get("version")
+            if not isinstance(version, int):
+                raise BadInput(field="version", reason="a whole number is wanted")
+            self._chats.choose(chat, _text(body, "message"), version)
         return JSONResponse({})
 
     async def budget(self, request: Request) -> Response:
         """How much of the context the conversation takes with the draft."""
-        chat, body = await self._opened(request)
-        budget = await self._chats.budget(chat, _text(body, "text"), _text(body, "system"), self._sampling(body))
+        async with self._opened(request) as (chat, body):
+            text, system = _text(body, "text"), _text(body, "system")
+            budget = await self._chats.budget(chat, text, system, self._sampling(body))
         return JSONResponse(asdict(budget))
 
     async def delete(self, request: Request) -> Response:
@@ -107,10 +110,16 @@ class ChatApi:
         self._chats.delete(request.path_params["chat"], visitor_of(request))
         return JSONResponse({})
 
-    async def _opened(self, request: Request) -> tuple[Chat, dict[str, Any]]:
+    @asynccontextmanager
+    async def _opened(self, request: Request) -> AsyncIterator[tuple[Chat, dict[str, Any]]]:
+        """The conversation that the request is about, and its body."""
         _check_guard(request)
         body = await _body(request)
-        return self._chats.open(request.path_params["chat"], visitor_of(request)), body
+        chat = self._chats.open(request.path_params["chat"], visitor_of(request))
+        try:
+            yield chat, body
+        finally:
+            self._chats.forget_if_unused(chat)
 
     def _sampling(self, body: dict[str, Any]) -> Sampling:
         values = body.get("sampling", {})

@@ -6,13 +6,14 @@ the page shows.
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from webui.background import in_background
 
 ASSETS = Path(__file__).resolve().parent.parent.parent / "assets"
 PUBLIC = ("js", "css", "texts", "icons")  # the folders of assets/ that a browser may read
@@ -41,7 +42,7 @@ class Page:
 
     async def mount(self, root_path: str) -> None:
         """Imports Gradio, builds the chat page and lets it answer from now on."""
-        chat, lifespan = await asyncio.to_thread(_build, root_path)
+        chat, lifespan = await in_background(lambda: _build(root_path))
         await self._lifespan.enter_async_context(lifespan(chat))
         self._chat = chat
 

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 import psutil
 import uvicorn
 
+from webui.background import in_background
 from webui.errors import AddressUnusable, PortTaken, WebuiError
 from webui.server.app import App
 from webui.settings import Settings
@@ -106,6 +107,7 @@ async def _end(
     await asyncio.wait([stopping, hurrying], return_when=asyncio.FIRST_COMPLETED)
     hurrying.cancel()
     await app.page.close()
+    await in_background(end_children)  # an engine that was just starting waits for its process in a thread
 
 
 def _stop_on_signals() -> asyncio.Event:
