@@ -100,7 +100,7 @@ class Visitor:
             if len(chat.conversation)
         ]
 
-    def view_of_requests(self) -> list[str]:
+    def view_of_requests(self) -> list[int]:
         """The numbers on the board that are theirs."""
         messages = (message for chat in self.chats.values() for message in chat.conversation.path()[-20:])
         return [message.request for message in messages if message.request]
@@ -223,10 +223,8 @@ class Chats:
         """
         if (engine := self._supervisor.engine) is None:
             raise EngineNotReady()
-        messages = chat.conversation.path()
-        if text.strip():
-            messages.append(Message("user", text))
-        if not messages:
+        messages = [*chat.conversation.path(), Message("user", text)]
+        if len(messages) == 1 and not text.strip():
             return Budget(used=0, total=engine.info.context, dropped=0, fits=True)
         return await self._tokenized(self._builder(engine).measure, messages, system, sampling)
 

@@ -157,7 +157,7 @@ class Message:
     timing: Timing | None = None
     dropped: int = 0
     error: dict[str, Any] | None = None
-    request: str | None = None
+    request: int | None = None
 
 
 class Conversation:

@@ -110,7 +110,7 @@ class Turn:
         state: State = "waiting" if request.state == "waiting" else "prefill"
         if (state, place) != (self.state, self.place) or self.message.request is None:
             self.state, self.place = state, place
-            self.message.request = str(request.id)
+            self.message.request = request.id
             self._tell(**self.line(), request=self.message.request)
 
     def line(self) -> dict[str, Any]:
@@ -182,7 +182,7 @@ class Turn:
         self._send(self._markdown.finish())
         if (request := self.request) is not None:
             message.timing = request.timing()
-            message.request = str(request.id)
+            message.request = request.id
         self.state, self.place = "ended", None
         self._tell(
             **self.line(),

@@ -154,13 +154,15 @@ def test_a_full_frame_and_the_changes_after_it_make_the_same_picture(actions: li
         assert picture == {row[0]: row for row in board.full_frame()["requests"]}
 
 
-def test_a_dead_engine_ends_every_request_as_failed() -> None:
+def test_a_dead_engine_ends_every_request_as_failed_and_every_picture_starts_over() -> None:
     board = Board(2, Clock())
+    board.frame()
     requests = [board.opened(f"page-{i}", 1) for i in range(3)]
     board.stepped(Step(2, 1))
     board.reset(2)
     assert {request.end for request in requests} == {"failed"}
     assert (board.running, board.waiting) == (0, 0)
+    assert [board.frame()["full"] for _ in range(2)] == [True, False]
 
 
 def test_memory_is_bounded_by_the_window() -> None:

@@ -63,24 +63,20 @@ class Board:
         self._live: dict[str, Request] = {}
         self._ended: deque[Request] = deque(maxlen=ENDED_AT_MOST)
         self._changed: dict[int, Request] = {}
+        self._start_over = False
         self.reset(lanes)
 
     def reset(self, lanes: int) -> None:
-        """A new engine: nothing runs and nothing waits; what ended stays in the picture."""
+        """A new engine: nothing runs and nothing waits; what ended stays in the picture. Every watcher gets it all anew."""
         for engine_id in list(self._live):
             self.closed(engine_id, "failed")
+        self._start_over = True
         self.lanes = Lanes(lanes)
         self.step = Step(running=0, waiting=0)
         self._busy = SlidingSum(WINDOW, 60)
         self._busy_since = self._born = self._clock()
         self._prompt_tokens = SlidingSum(RATE_WINDOW, 6)
         self._generation_tokens = SlidingSum(RATE_WINDOW, 6)
-
-    def forget_all(self) -> None:
-        """Drops what ended so far: the warm-up is nobody's request."""
-        self._ended.clear()
-        self._changed.clear()
-        self.reset(self.lanes.count)
 
     # What the engine's wrapper tells
 
@@ -171,9 +167,12 @@ class Board:
         return place * (sum(stays) / len(stays)) / self.lanes.count
 
     def frame(self) -> dict[str, Any]:
-        """What changed since the last call, for those who have a full frame already."""
+        """What changed since the last call, for those who have a full frame already; all of it after a reset."""
         changed = list(self._changed.values())
         self._changed.clear()
+        if self._start_over:
+            self._start_over = False
+            return self.full_frame()
         return self._frame(changed, full=False)
 
     def full_frame(self) -> dict[str, Any]:

@@ -84,12 +84,11 @@ class LocalEngines:
         try:
             engine.check_chat_template()
             report("warming")
-            self._board.reset(engine.info.lanes)
             await engine.warm_up()
         except BaseException:
             await engine.shutdown()
             raise
-        self._board.forget_all()
+        engine.observe(self._board)
         return engine
 
     def _check_model(self) -> None:
@@ -105,7 +104,6 @@ class LocalEngines:
         arguments = AsyncEngineArgs(**{**_defaults(self._settings), **self._settings.engine_arguments()})
         with _interrupts_blocked():
             llm = cast("ObservedLLM", ObservedLLM.from_engine_args(arguments, stat_loggers=[BoardLogger(self._board)]))
-        llm.board = self._board
         return llm
 
 
@@ -115,8 +113,7 @@ class LocalEngine:
     def __init__(self, llm: ObservedLLM, settings: Settings) -> None:
         self._llm = llm
         self._settings = settings
-        # A copy: vLLM's own threads use the original.
-        self.tokenizer = cast(Tokenizer, copy.deepcopy(llm.renderer.get_tokenizer()))
+        self.tokenizer = _own_tokenizer(llm)
         self.info = _info(llm, settings)
 
     @property
@@ -166,6 +163,11 @@ class LocalEngine:
             output_kind=RequestOutputKind.DELTA,
         )
 
+    def observe(self, board: Board) -> None:
+        """From now on this board is told of every request."""
+        board.reset(self.info.lanes)
+        self._llm.board = board
+
     async def warm_up(self) -> None:
         """Runs each path that a visitor's first request would otherwise compile or allocate: greedy, sampled and seeded,
         alone and as a full batch."""
@@ -196,6 +198,13 @@ class LocalEngine:
             # in it to be saved, and no device to be left in order.
             _kill(_engine_processes())
         await in_background(self._llm.shutdown)
+
+
+def _own_tokenizer(llm: ObservedLLM) -> Tokenizer:
+    """A copy, since vLLM's own threads use the original; it does not warn of long texts, which the app counts itself."""
+    tokenizer: Any = copy.deepcopy(llm.renderer.get_tokenizer())
+    tokenizer.model_max_length = sys.maxsize
+    return cast(Tokenizer, tokenizer)
 
 
 def _import_vllm() -> None:

@@ -26,15 +26,19 @@ ENDS: dict[str | None, End] = {"stop": "stop", "length": "length", "abort": "abo
 
 
 class ObservedLLM(AsyncLLM):
-    """AsyncLLM that tells a board of each request's beginning, tokens and end."""
+    """AsyncLLM that tells a board of each request's beginning, tokens and end.
 
-    board: Board
+    Attributes:
+        board: who is told; None while the engine warms up, for those are nobody's requests.
+    """
+
+    board: Board | None = None
 
     async def generate(
         self, prompt: Any, sampling_params: SamplingParams, request_id: str, **options: Any
     ) -> AsyncGenerator[RequestOutput, None]:
         """As AsyncLLM's own; the board hears of the request until it ends, is left, or fails."""
-        board = self.board
+        board = self.board or Board()
         end: End = "aborted"
         board.opened(request_id, len(prompt.get("prompt_token_ids") or ()) if isinstance(prompt, dict) else 0)
         try:

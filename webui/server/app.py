@@ -75,8 +75,6 @@ class App:
         )
 
     def _engine_changed(self) -> None:
-        if (engine := self.supervisor.engine) is not None and self.board.lanes.count != engine.info.lanes:
-            self.board.reset(engine.info.lanes)
         self.everybody.tell_status()
 
     async def _health(self, request: Request) -> Response:

@@ -1,0 +1,130 @@
+// @ts-check
+/**
+ * The system prompt and the sampling settings. Gradio holds the controls and hands their values over with its events; the
+ * last ones heard are kept here for the buttons that are not Gradio's. Knows no range and no meaning: the server checks.
+ *
+ * @import {Sampling} from "./protocol.js"
+ */
+import { engineStatus } from "./engine.js";
+import { emit, on } from "./hub.js";
+
+/** The order of the controls on the page. */
+const NAMES = /** @type {const} */ (["temperature", "top_p", "top_k", "min_p", "repetition_penalty", "max_tokens", "seed", "stop"]);
+const KEPT = "batchat.controls";
+
+/** Until the model's own defaults are known. @type {Sampling} */
+const USUAL = { temperature: 0.7, top_p: 1, top_k: 0, min_p: 0, repetition_penalty: 1, max_tokens: null, stop: [], seed: null };
+
+let sampling = USUAL;
+let system = "";
+
+/** The settings that the next request goes with. */
+export function controls() {
+  return { system, sampling };
+}
+
+/** What Gradio calls when a control changes, on "reset", and once when the page is built. */
+export const controlEvents = {
+  /**
+   * @param {string} systemPrompt
+   * @param {...unknown} values
+   */
+  controlsChanged(systemPrompt, ...values) {
+    hear(systemPrompt, values);
+    keep();
+    emit("controls", undefined);
+    return [];
+  },
+
+  /** The model's defaults, in the order of the controls. */
+  defaultSampling() {
+    return inOrder(defaults());
+  },
+
+  /** The model's defaults, and over them what this tab had set, also before a reload. */
+  rememberedControls() {
+    const kept = recall();
+    system = kept.system ?? "";
+    sampling = { ...defaults(), ...kept.sampling };
+    emit("controls", undefined);
+    return [system, ...inOrder(sampling)];
+  },
+};
+
+/**
+ * @param {string} systemPrompt
+ * @param {unknown[]} values
+ */
+export function hear(systemPrompt, values) {
+  system = systemPrompt ?? "";
+  sampling = fromOrder(values);
+}
+
+/**
+ * An emptied number is null for Gradio; for the model it means "the usual".
+ * @param {unknown[]} values
+ * @returns {Sampling}
+ */
+function fromOrder(values) {
+  const [temperature, top_p, top_k, min_p, repetition_penalty, max_tokens, seed, stops] = values;
+  return {
+    temperature: number(temperature, sampling.temperature),
+    top_p: number(top_p, sampling.top_p),
+    top_k: number(top_k, sampling.top_k),
+    min_p: number(min_p, sampling.min_p),
+    repetition_penalty: number(repetition_penalty, sampling.repetition_penalty),
+    max_tokens: number(max_tokens, null),
+    seed: number(seed, null),
+    stop: String(stops ?? "").split("\n").filter((line) => line !== ""),
+  };
+}
+
+/**
+ * @template T
+ * @param {unknown} value
+ * @param {T} otherwise
+ */
+function number(value, otherwise) {
+  return typeof value === "number" && Number.isFinite(value) ? value : otherwise;
+}
+
+/** @param {Sampling} values */
+function inOrder(values) {
+  return NAMES.map((name) => (name === "stop" ? values.stop.join("\n") : values[name]));
+}
+
+function defaults() {
+  return engineStatus()?.sampling ?? USUAL;
+}
+
+/** Only what differs from the model's defaults is kept, so that another model's defaults count again. */
+function keep() {
+  const usual = defaults();
+  const own = NAMES.filter((name) => String(sampling[name]) !== String(usual[name]));
+  const kept = { system, sampling: Object.fromEntries(own.map((name) => [name, sampling[name]])) };
+  try {
+    sessionStorage.setItem(KEPT, JSON.stringify(kept));
+  } catch {
+    // Forbidden storage: the settings last until the reload.
+  }
+}
+
+/** @returns {{system?: string, sampling?: Partial<Sampling>}} */
+function recall() {
+  try {
+    return JSON.parse(sessionStorage.getItem(KEPT) ?? "{}");
+  } catch {
+    return {};
+  }
+}
+
+/** Tells Gradio's controls what is remembered, now and whenever the model's defaults are others than before. */
+export function begin() {
+  let known = "";
+  on("status", (status) => {
+    const now = JSON.stringify(status.sampling);
+    if (now === known) return;
+    known = now;
+    document.getElementById("controls-refresh")?.click();
+  });
+}

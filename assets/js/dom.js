@@ -1,0 +1,88 @@
+// @ts-check
+/**
+ * Making elements without innerHTML. Knows the icons, nothing of what they stand for.
+ */
+
+/** @typedef {Record<string, string | number | boolean | EventListener | null | undefined>} Attributes */
+
+/**
+ * An element with attributes, `on…` listeners and children; strings become text.
+ * @template {keyof HTMLElementTagNameMap} T
+ * @param {T} tag
+ * @param {Attributes} [attributes]
+ * @param {...(Node | string | null)} children
+ * @returns {HTMLElementTagNameMap[T]}
+ */
+export function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element.addEventListener(name.slice(2), value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, String(value));
+  }
+  element.append(...children.filter((child) => child !== null));
+  return element;
+}
+
+/** Strokes on a 16 by 16 field. */
+const ICONS = {
+  copy: "M5.5 5.5v-3h8v8h-3M2.5 5.5h8v8h-8z",
+  done: "M3 8.5l3.5 3.5L13 4.5",
+  edit: "M3 13l.7-3L10.800 2.900a1.200 1.200 0 0 1 1.700 0l.6.6a1.200 1.200 0 0 1 0 1.700L6 12.300zM9.500 4.200l2.300 2.300",
+  regenerate: "M13 8a5 5 0 1 1-1.600-3.700L13 5.800M13 2.500v3.300H9.700",
+  previous: "M10 3.500L5.500 8l4.500 4.500",
+  next: "M6 3.500L10.500 8 6 12.500",
+  down: "M8 3v9.500M4 8.700L8 12.700l4-4",
+  menu: "M2.500 4.500h11M2.500 8h11M2.500 11.500h11",
+  close: "M4 4l8 8M12 4l-8 8",
+  remove: "M3 4.500h10M6.500 4.500v-2h3v2M4.500 4.500l.6 9h5.800l.6-9M6.800 7v4M9.200 7v4",
+};
+
+/** @param {keyof typeof ICONS} name */
+export function icon(name) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  path.setAttribute("d", ICONS[name]);
+  svg.setAttribute("viewBox", "0 0 16 16");
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("aria-hidden", "true");
+  svg.append(path);
+  return svg;
+}
+
+/**
+ * A small button that shows an icon and says its name to a pointer that rests on it and to a screen reader.
+ * @param {keyof typeof ICONS} image
+ * @param {string} name
+ * @param {Attributes} [attributes]
+ */
+export function iconButton(image, name, attributes = {}) {
+  return make("button", { type: "button", class: "icon-button", title: name, "aria-label": name, ...attributes }, icon(image));
+}
+
+/**
+ * Changes a text only if it is another one: what did not change is neither drawn nor read out again.
+ * @param {Element | undefined} element
+ * @param {string} words
+ */
+export function setText(element, words) {
+  if (element && element.textContent !== words) element.textContent = words;
+}
+
+/**
+ * Resolves once elements of all these kinds are on the page: Gradio builds it some time after the modules are loaded.
+ * @param {string[]} selectors
+ * @returns {Promise<void>}
+ */
+export function present(selectors) {
+  const all = () => selectors.every((selector) => document.querySelector(selector));
+  return new Promise((resolve) => {
+    if (all()) return resolve();
+    const watcher = new MutationObserver(() => {
+      if (!all()) return;
+      watcher.disconnect();
+      resolve();
+    });
+    watcher.observe(document.body, { childList: true, subtree: true });
+  });
+}

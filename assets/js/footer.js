@@ -1,0 +1,52 @@
+// @ts-check
+/**
+ * Where an answer's time went: a bar split like the lanes, the same in words, and the formulas to whoever asks.
+ *
+ * @import {Timing} from "./protocol.js"
+ */
+import { make } from "./dom.js";
+import { count, milliseconds, say, sayCount, seconds } from "./texts.js";
+
+/** @type {Array<"queue" | "prefill" | "decode">} */
+const PARTS = ["queue", "prefill", "decode"];
+
+/** @param {Timing} timing */
+export function answerFooter(timing) {
+  return make(
+    "div",
+    { class: "answer-footer", tabindex: 0, role: "group", "aria-label": say("footer.label") },
+    splitBar(timing),
+    make("span", { class: "times" }, ...PARTS.map((part) => make("span", {}, say(`footer.${part}`, { time: seconds(timing[part]) })))),
+    make("span", { class: "amount" }, amount(timing)),
+    formulas(timing),
+  );
+}
+
+/** @param {Timing} timing */
+function splitBar(timing) {
+  const total = PARTS.reduce((sum, part) => sum + timing[part], 0) || 1;
+  const parts = PARTS.map((part) => make("i", { class: part, style: `flex-grow:${(timing[part] / total) * 100}` }));
+  return make("span", { class: "split", "aria-hidden": "true" }, ...parts);
+}
+
+/** "64 tokens, 70 per second" @param {Timing} timing */
+function amount(timing) {
+  const tokens = sayCount("footer.tokens", timing.tokens);
+  const speed = timing.tokens_per_second;
+  return speed === null ? tokens : say("footer.amount", { tokens, speed: speed < 10 ? speed.toFixed(1) : count(speed) });
+}
+
+/** @param {Timing} timing */
+function formulas(timing) {
+  const tpot = timing.tpot === null ? say("footer.none") : milliseconds(timing.tpot);
+  const rows = [
+    ["queue", seconds(timing.queue)],
+    ["prefill", seconds(timing.prefill)],
+    ["decode", seconds(timing.decode)],
+    ["ttft", seconds(timing.ttft)],
+    ["tpot", tpot],
+    ["e2e", seconds(timing.e2e)],
+  ].map(([name, value]) => make("tr", {}, make("th", { scope: "row" }, say(`term.${name}`)), make("td", {}, say(`formula.${name}`)), make("td", {}, value ?? "")));
+  const prompt = sayCount("footer.prompt", timing.prompt_tokens);
+  return make("div", { class: "formulas", role: "tooltip" }, make("table", {}, make("tbody", {}, ...rows)), make("p", {}, prompt));
+}

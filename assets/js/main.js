@@ -1,0 +1,25 @@
+// @ts-check
+/**
+ * Starts the page: defines its elements, hands Gradio the functions that its events call, and opens the stream once
+ * everything that listens is there.
+ */
+import * as board from "./board.js";
+import * as chats from "./chats.js";
+import * as composer from "./composer.js";
+import * as controls from "./controls.js";
+import { present } from "./dom.js";
+import * as meter from "./meter.js";
+import * as panels from "./panels.js";
+import * as status from "./status.js";
+import * as stream from "./stream.js";
+import * as transcript from "./transcript.js";
+
+const ELEMENTS = ["page-header", "chat-list", "chat-transcript", "batch-board", "context-meter"];
+
+for (const part of [status, chats, transcript, panels, meter, board]) part.define();
+/** @type {any} */ (window).batchat.open(composer.forGradio);
+composer.listen();
+await present([...ELEMENTS, "#message textarea"]);
+controls.begin();
+composer.begin();
+stream.start();

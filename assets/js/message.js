@@ -1,0 +1,239 @@
+// @ts-check
+/**
+ * Draws one message: a person's bubble, or an answer as it grows. Knows no address and sends nothing: its buttons carry a
+ * `data-action` that the transcript acts on.
+ *
+ * Only `blocks` become HTML (the server made them and cleaned them); everything else is text and stays text.
+ *
+ * @import {Message, Tail, TextEvent, TurnEvent} from "./protocol.js"
+ */
+import { iconButton, make } from "./dom.js";
+import { engineReady, stageWords } from "./engine.js";
+import { answerFooter } from "./footer.js";
+import { problemText } from "./server.js";
+import { ordinal, say, sayCount, wholeSeconds } from "./texts.js";
+
+/** @param {Message} message */
+export function drawMessage(message) {
+  return message.role === "assistant" ? new Answer(message) : new Question(message);
+}
+
+/** What both kinds have: the element, the message as it is known now, and the choice between versions. */
+class Drawn {
+  /** @param {Message} message */
+  constructor(message) {
+    this.message = message;
+    this.element = make("article", { class: "message", "data-role": message.role, "data-id": message.id });
+  }
+
+  /** ‹ 2 of 3 › */
+  versions() {
+    const { version, versions } = this.message;
+    if (!(versions > 1)) return null;
+    return make(
+      "span",
+      { class: "versions" },
+      iconButton("previous", say("action.version_previous"), { "data-action": "version-previous", disabled: version <= 1 }),
+      make("span", {}, say("message.version", { version, versions })),
+      iconButton("next", say("action.version_next"), { "data-action": "version-next", disabled: version >= versions }),
+    );
+  }
+}
+
+/** What a person wrote. */
+export class Question extends Drawn {
+  /** @param {Message} message */
+  constructor(message) {
+    super(message);
+    this.draw();
+  }
+
+  draw() {
+    this.element.setAttribute("aria-label", say("message.yours"));
+    const versions = this.versions();
+    this.element.replaceChildren(this.actions(), make("div", { class: "bubble" }, this.message.text), ...(versions ? [versions] : []));
+  }
+
+  actions() {
+    return make(
+      "div",
+      { class: "actions" },
+      iconButton("edit", say("action.edit"), { "data-action": "edit" }),
+      iconButton("copy", say("action.copy"), { "data-action": "copy" }),
+    );
+  }
+
+  /** The bubble becomes a field with the same words. */
+  edit() {
+    const field = make("textarea", { class: "edit-field", "aria-label": say("edit.label"), rows: 1 });
+    field.value = this.message.text;
+    const buttons = make(
+      "div",
+      { class: "edit-buttons" },
+      make("button", { type: "button", class: "quiet", "data-action": "edit-cancel" }, say("edit.cancel")),
+      make("button", { type: "button", class: "strong", "data-action": "edit-save" }, say("edit.save")),
+    );
+    this.element.replaceChildren(make("div", { class: "bubble editing" }, field, buttons));
+    field.focus();
+    field.setSelectionRange(field.value.length, field.value.length);
+  }
+}
+
+/** What the model says. */
+export class Answer extends Drawn {
+  tail = make("div", { class: "tail" });
+  tailText = document.createTextNode("");
+
+  /** @param {Message} message */
+  constructor(message) {
+    super(message);
+    this.draw();
+  }
+
+  draw() {
+    this.above = make("div", { class: "above" });
+    this.blocks = make("div", { class: "blocks" });
+    this.mark = make("p", { class: "mark", hidden: true });
+    this.below = make("div", { class: "below" });
+    this.element.setAttribute("aria-label", say("message.models"));
+    this.element.replaceChildren(this.above, this.blocks, this.tail, this.mark, this.below);
+    this.addBlocks(this.message.blocks ?? []);
+    this.setTail(this.message.tail ?? { kind: "text", text: "" });
+    this.drawState();
+  }
+
+  get ended() {
+    return this.message.state === "ended";
+  }
+
+  /** @param {TurnEvent} change */
+  update({ message: _, ...change }) {
+    Object.assign(this.message, change);
+    this.drawState();
+  }
+
+  /**
+   * More of the text; returns the blocks that were finished by it.
+   * @param {TextEvent} event
+   */
+  grow({ blocks = [], tail, append }) {
+    this.message.blocks = [...(this.message.blocks ?? []), ...blocks];
+    const finished = this.addBlocks(blocks);
+    if (tail) this.setTail(tail);
+    if (append) this.appendTail(append);
+    return finished;
+  }
+
+  /** @param {string[]} blocks */
+  addBlocks(blocks) {
+    const holder = make("template");
+    holder.innerHTML = blocks.join("");
+    const added = [...holder.content.children].map((block) => /** @type {HTMLElement} */ (block));
+    for (const block of added) prepareCode(block);
+    this.blocks?.append(holder.content);
+    return added;
+  }
+
+  /** @param {Tail} tail */
+  setTail(tail) {
+    this.message.tail = { ...tail };
+    this.tailText = document.createTextNode(tail.text);
+    this.tail.dataset.kind = tail.kind;
+    this.tail.replaceChildren(tail.kind === "code" ? codeFrame("", make("pre", {}, make("code", {}, this.tailText))) : make("p", {}, this.tailText));
+    this.showTail();
+  }
+
+  /** @param {string} text */
+  appendTail(text) {
+    this.tailText.appendData(text);
+    if (this.message.tail) this.message.tail.text += text;
+    this.showTail();
+  }
+
+  /** An empty tail is shown only while the model writes: it holds the caret. */
+  showTail() {
+    this.tail.hidden = !this.tailText.data && this.message.state !== "decode";
+  }
+
+  drawState() {
+    this.element.dataset.state = this.message.state;
+    this.element.dataset.end = this.message.end ?? "";
+    this.drawAbove();
+    this.drawMark();
+    this.drawBelow();
+    this.showTail();
+  }
+
+  /** What is said before the first word: what was left out, and what is being waited for. */
+  drawAbove() {
+    const { dropped = 0, state } = this.message;
+    const left = dropped > 0 ? make("p", { class: "dropped" }, sayCount("message.dropped", dropped)) : null;
+    const waiting = state === "waiting" || state === "prefill" ? make("p", { class: "waiting", "data-phase": state }, make("i"), waitingWords(this.message)) : null;
+    this.above?.replaceChildren(...[left, waiting].filter((part) => part !== null));
+  }
+
+  /** How it ended, if not by itself. */
+  drawMark() {
+    if (!this.mark) return;
+    const words = this.ended ? endWords(this.message) : "";
+    this.mark.textContent = words;
+    this.mark.hidden = !words;
+  }
+
+  /** The line is there from the start, so that nothing jumps when the answer ends. */
+  drawBelow() {
+    if (!this.below) return;
+    const { timing } = this.message;
+    this.below.replaceChildren(...(this.ended ? [timing ? answerFooter(timing) : null, this.actions()] : []).filter((part) => part !== null));
+  }
+
+  actions() {
+    return make(
+      "div",
+      { class: "actions" },
+      iconButton("copy", say("action.copy"), { "data-action": "copy" }),
+      iconButton("regenerate", say("action.regenerate"), { "data-action": "regenerate" }),
+      this.versions(),
+    );
+  }
+}
+
+/** @param {Message} message */
+function waitingWords({ state, place, eta }) {
+  if (state === "prefill") return say("wait.prefill");
+  if (!engineReady()) return say("wait.engine", { stage: stageWords() });
+  if (!place) return say("wait.unknown");
+  const words = say("wait.place", { place: ordinal(place) });
+  return eta === null || eta === undefined ? words : say("wait.eta", { waiting: words, time: wholeSeconds(Math.max(1, eta)) });
+}
+
+/** @param {Message} message */
+function endWords({ end, error }) {
+  if (error) return problemText(error);
+  return end && end !== "stop" ? say(`end.${end}`) : "";
+}
+
+/**
+ * Every code block gets a line with its language and a button that copies it.
+ * @param {HTMLElement} block
+ */
+function prepareCode(block) {
+  const codes = block.matches("pre") ? [block] : [...block.querySelectorAll("pre")];
+  for (const pre of codes) {
+    const place = document.createComment("");
+    pre.replaceWith(place);
+    pre.tabIndex = 0;
+    const copy = make("button", { type: "button", class: "copy-code", "data-action": "copy-code" }, say("action.copy_code"));
+    place.replaceWith(codeFrame(pre.dataset.language ?? "", pre, copy));
+  }
+}
+
+/**
+ * The same frame while the code is written and after, so that nothing moves when it is finished.
+ * @param {string} language
+ * @param {HTMLElement} pre
+ * @param {HTMLElement | null} [copy]
+ */
+function codeFrame(language, pre, copy = null) {
+  return make("div", { class: "code" }, make("div", { class: "code-head" }, make("span", {}, language), copy), pre);
+}

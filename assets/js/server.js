@@ -1,0 +1,136 @@
+// @ts-check
+/**
+ * What the page asks of the server: plain requests, answered at once. What they lead to arrives over the stream.
+ *
+ * @import {Budget, EngineStatus, Problem, Sampling} from "./protocol.js"
+ */
+import { hasText, say } from "./texts.js";
+
+/** The server said no; `message` is a sentence for the person. */
+export class Refused extends Error {
+  /** @param {Problem} problem */
+  constructor(problem) {
+    super(problemText(problem));
+    this.code = problem.code;
+  }
+}
+
+/**
+ * A problem in the visitor's language; the server's English where the page has no sentence for it.
+ * @param {Problem} problem
+ */
+export function problemText(problem) {
+  const key = `error.${problem.code}`;
+  return hasText(key) ? say(key, problem.params) : problem.message;
+}
+
+/** @typedef {{text: string, system: string, sampling: Sampling}} Draft */
+
+/**
+ * @param {string} chat
+ * @param {Draft & {replaces?: string}} draft
+ * @returns {Promise<{message: string}>}
+ */
+export function sendMessage(chat, draft) {
+  return request("POST", `api/chats/${chat}/messages`, draft);
+}
+
+/**
+ * @param {string} chat
+ * @param {{message: string, system: string, sampling: Sampling}} wish
+ * @returns {Promise<{message: string}>}
+ */
+export function regenerate(chat, wish) {
+  return request("POST", `api/chats/${chat}/regenerate`, wish);
+}
+
+/** @param {string} chat */
+export function stop(chat) {
+  return request("POST", `api/chats/${chat}/stop`, {});
+}
+
+/**
+ * @param {string} chat
+ * @param {string} message
+ * @param {number} version  counted from 1
+ */
+export function showVersion(chat, message, version) {
+  return request("POST", `api/chats/${chat}/version`, { message, version });
+}
+
+/**
+ * @param {string} chat
+ * @param {Draft} draft
+ * @returns {Promise<Budget>}
+ */
+export function budget(chat, draft) {
+  return request("POST", `api/chats/${chat}/budget`, draft);
+}
+
+/** @param {string} chat */
+export function deleteChat(chat) {
+  return request("DELETE", `api/chats/${chat}`);
+}
+
+/** @returns {Promise<EngineStatus>} */
+export function askStatus() {
+  return request("GET", "api/status");
+}
+
+/**
+ * Why the stream of a conversation is refused; null if it is not, or if the server cannot be reached.
+ * @param {string} address
+ * @returns {Promise<Problem | null>}
+ */
+export async function whyRefused(address) {
+  const given = new AbortController();
+  try {
+    const answer = await fetch(address, { signal: given.signal });
+    return answer.status === 404 || answer.status === 403 ? await problemOf(answer) : null;
+  } catch {
+    return null;
+  } finally {
+    given.abort();
+  }
+}
+
+/**
+ * @param {string} method
+ * @param {string} address
+ * @param {object} [content]
+ */
+async function request(method, address, content) {
+  const answer = await reach(address, {
+    method,
+    headers: { "Content-Type": "application/json", "X-Batchat": "1" },
+    body: content && JSON.stringify(content),
+  });
+  if (!answer.ok) throw new Refused(await problemOf(answer));
+  return answer.json();
+}
+
+/**
+ * @param {string} address
+ * @param {RequestInit} options
+ */
+async function reach(address, options) {
+  try {
+    return await fetch(address, options);
+  } catch {
+    throw new Refused({ code: "unreachable", message: say("error.unreachable") });
+  }
+}
+
+/**
+ * @param {Response} answer
+ * @returns {Promise<Problem>}
+ */
+async function problemOf(answer) {
+  try {
+    const { error } = await answer.json();
+    if (error?.code) return error;
+  } catch {
+    // Not ours: a proxy's page, say.
+  }
+  return { code: "unexpected", message: "", params: { status: answer.status } };
+}

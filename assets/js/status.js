@@ -1,0 +1,112 @@
+// @ts-check
+/**
+ * The strip on top: name, engine, language, and on a small screen the way to the conversations; beneath it a banner when
+ * the connection is lost or the engine failed. Also the line above the composer that says why something was refused.
+ */
+import { iconButton, make, setText } from "./dom.js";
+import { engineStatus, engineWords, modelWords, stageWords } from "./engine.js";
+import { emit, on } from "./hub.js";
+import { problemText } from "./server.js";
+import { otherLanguage, say, switchLanguage } from "./texts.js";
+
+class PageHeader extends HTMLElement {
+  connectedCallback() {
+    this.draw();
+    on("language", () => this.draw());
+    on("status", () => this.drawEngine());
+    on("tick", () => this.drawEngine());
+    on("connection", (state) => this.drawConnection(state === "lost"));
+  }
+
+  draw() {
+    this.words = make("span", { class: "pill-words" });
+    this.details = make("span", { class: "pill long" });
+    this.pill = make("span", { id: "engine-status", class: "pill" }, make("i", { class: "dot" }), this.words);
+    // The pill counts seconds; what is read out is the stage alone, once.
+    this.stage = make("span", { class: "offscreen", role: "status" });
+    this.banner = make("p", { class: "banner", role: "alert", hidden: true });
+    this.replaceChildren(
+      iconButton("menu", say("header.chats"), { class: "icon-button only-narrow", id: "show-chats", "aria-expanded": "false", "aria-controls": "left", onclick: toggleChats }),
+      make("b", { class: "brand" }, "Batchat"),
+      this.pill,
+      this.details,
+      this.stage,
+      make("span", { class: "spacer" }),
+      languageButton(),
+      this.banner,
+    );
+    this.drawEngine();
+  }
+
+  drawEngine() {
+    const stage = engineStatus()?.stage ?? "unknown";
+    this.pill?.setAttribute("data-stage", stage);
+    setText(this.stage, say(`stage.${stage}`));
+    if (this.words) this.words.textContent = stage === "ready" ? modelWords() : stageWords();
+    if (this.details) this.details.textContent = engineWords();
+    this.details?.toggleAttribute("hidden", !engineWords());
+    this.drawFailure();
+  }
+
+  drawFailure() {
+    const { stage, error } = engineStatus() ?? {};
+    this.showBanner("failed", stage === "failed" && error ? problemText(error) : "");
+  }
+
+  /** @param {boolean} lost */
+  drawConnection(lost) {
+    if (lost) this.showBanner("lost", say("connection.lost"));
+    else this.drawFailure();
+  }
+
+  /**
+   * @param {string} kind
+   * @param {string} words
+   */
+  showBanner(kind, words) {
+    if (!this.banner) return;
+    setText(this.banner, words);
+    this.banner.dataset.kind = kind;
+    this.banner.hidden = !words;
+  }
+}
+
+class PageNotice extends HTMLElement {
+  connectedCallback() {
+    this.setAttribute("role", "alert");
+    on("notice", (words) => this.show(words));
+    on("chat", () => this.show(""));
+    on("language", () => this.show(""));
+  }
+
+  /** @param {string} words */
+  show(words) {
+    this.replaceChildren();
+    if (!words) return;
+    this.append(
+      make("span", {}, words),
+      iconButton("close", say("notice.close"), { onclick: () => emit("notice", "") }),
+    );
+  }
+}
+
+function languageButton() {
+  const other = otherLanguage();
+  const name = say("header.other_language");
+  return make("button", { type: "button", id: "language", class: "pill button", lang: other, onclick: () => void switchLanguage() }, name);
+}
+
+function toggleChats() {
+  setChatsOpen(document.body.dataset.chats !== "open");
+}
+
+/** @param {boolean} open */
+export function setChatsOpen(open) {
+  document.body.dataset.chats = open ? "open" : "closed";
+  document.getElementById("show-chats")?.setAttribute("aria-expanded", String(open));
+}
+
+export function define() {
+  customElements.define("page-header", PageHeader);
+  customElements.define("page-notice", PageNotice);
+}

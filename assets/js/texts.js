@@ -1,0 +1,144 @@
+// @ts-check
+/**
+ * The page's words and numbers in the visitor's language: the browser's, unless one was chosen here before.
+ * Knows every sentence's key, not where it stands on the page.
+ */
+import { emit } from "./hub.js";
+
+const LANGUAGES = ["en", "ko"];
+const REMEMBERED = "batchat.language";
+
+/** @typedef {Record<string, string>} Sentences */
+/** @type {Map<string, Sentences>} */
+const loaded = new Map();
+
+let language = chooseLanguage();
+await load(language);
+document.documentElement.lang = language;
+
+export function currentLanguage() {
+  return language;
+}
+
+export function otherLanguage() {
+  return LANGUAGES.find((each) => each !== language) ?? language;
+}
+
+/** Shows the page in another language, from now on and in later visits. */
+export async function switchLanguage() {
+  const next = otherLanguage();
+  await load(next);
+  language = next;
+  remember(next);
+  document.documentElement.lang = next;
+  emit("language", next);
+}
+
+/**
+ * The sentence of a key with its values filled in; the key itself where there is none.
+ * @param {string} key
+ * @param {Record<string, string | number>} [values]
+ */
+export function say(key, values = {}) {
+  const sentence = loaded.get(language)?.[key] ?? key;
+  return sentence.replace(/\{(\w+)\}/g, (hole, name) => String(values[name] ?? hole));
+}
+
+/**
+ * A sentence that depends on a number: `key.one`, `key.other`.
+ * @param {string} key
+ * @param {number} n
+ */
+export function sayCount(key, n) {
+  return say(`${key}.${new Intl.PluralRules(language).select(n)}`, { n: count(n) });
+}
+
+/** @param {string} key */
+export function hasText(key) {
+  return loaded.get(language)?.[key] !== undefined;
+}
+
+/**
+ * What a text of the other languages reads in this one; null if it is none of the page's.
+ * @param {string} text
+ */
+export function translated(text) {
+  for (const [other, sentences] of loaded) {
+    const key = other !== language && Object.keys(sentences).find((each) => sentences[each] === text);
+    if (key) return say(key);
+  }
+  return null;
+}
+
+/** Loads every language, so that `translated` knows them. */
+export async function loadAll() {
+  await Promise.all(LANGUAGES.map(load));
+}
+
+/** @param {number} n  1 -> "1st" */
+export function ordinal(n) {
+  const rule = new Intl.PluralRules(language, { type: "ordinal" }).select(n);
+  return say(`ordinal.${rule}`, { n });
+}
+
+/** @param {number} n */
+export function count(n) {
+  return new Intl.NumberFormat(language, { maximumFractionDigits: 0 }).format(n);
+}
+
+/** @param {number} value  seconds to two places, without the unit */
+export function hundredths(value) {
+  return value.toFixed(2);
+}
+
+/** @param {number} value */
+export function seconds(value) {
+  return say("unit.seconds", { n: hundredths(value) });
+}
+
+/** @param {number} value */
+export function wholeSeconds(value) {
+  return say("unit.seconds", { n: count(Math.round(value)) });
+}
+
+/** @param {number} value  seconds */
+export function milliseconds(value) {
+  const ms = value * 1000;
+  return say("unit.milliseconds", { n: ms < 10 ? ms.toFixed(1) : count(ms) });
+}
+
+/** @param {number} share  0..1 */
+export function percent(share) {
+  return new Intl.NumberFormat(language, { style: "percent" }).format(share);
+}
+
+function chooseLanguage() {
+  const wanted = [remembered(), ...navigator.languages].map((each) => each.split("-")[0] ?? "");
+  return wanted.find((each) => LANGUAGES.includes(each)) ?? "en";
+}
+
+/** Storage may be forbidden (private windows, embedded pages): then the choice lasts as long as the page. */
+function remembered() {
+  try {
+    return localStorage.getItem(REMEMBERED) ?? "";
+  } catch {
+    return "";
+  }
+}
+
+/** @param {string} choice */
+function remember(choice) {
+  try {
+    localStorage.setItem(REMEMBERED, choice);
+  } catch {
+    // The choice is lost with the page; nothing else is.
+  }
+}
+
+/** @param {string} wanted */
+async function load(wanted) {
+  if (loaded.has(wanted)) return;
+  const version = document.querySelector("meta[name=batchat-version]")?.getAttribute("content") ?? "";
+  const answer = await fetch(`assets/texts/${wanted}.json?v=${version}`);
+  if (answer.ok) loaded.set(wanted, await answer.json());
+}

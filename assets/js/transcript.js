@@ -1,0 +1,299 @@
+// @ts-check
+/**
+ * The conversation on the page: the list of messages, and the buttons on them. Draws what the stream says and asks the
+ * server for what a button means; what comes of it is drawn when the stream says so.
+ *
+ * @import {Message, MessagesEvent, Problem, TextEvent, TurnEvent} from "./protocol.js"
+ */
+import { currentChat, newChat } from "./address.js";
+import { sendText } from "./composer.js";
+import { controls } from "./controls.js";
+import { icon, make } from "./dom.js";
+import { Follower } from "./follow.js";
+import { emit, on } from "./hub.js";
+import { isSendKey } from "./keys.js";
+import { Answer, Question, drawMessage } from "./message.js";
+import { problemText, regenerate, sendMessage, showVersion } from "./server.js";
+import { say } from "./texts.js";
+
+const EXAMPLES = ["welcome.example.letter", "welcome.example.batching", "welcome.example.story", "welcome.example.code"];
+const COPIED_FOR = 1500;
+
+class ChatTranscript extends HTMLElement {
+  /** @type {Map<string, Answer | Question>} */
+  messages = new Map();
+  /** Until the stream has told what is in the conversation, nothing is said about it. */
+  known = false;
+  running = false;
+
+  connectedCallback() {
+    this.build();
+    on("messages", (event) => this.replaceAfter(event));
+    on("text", (event) => this.grow(event));
+    on("turn", (event) => this.change(event));
+    on("chat", () => this.clear());
+    on("refused", (problem) => this.refuse(problem));
+    on("language", () => this.redraw());
+    on("status", () => this.refreshWaiting());
+    on("tick", () => this.refreshWaiting());
+    this.addEventListener("click", (event) => this.clicked(event));
+    this.addEventListener("keydown", (event) => this.pressed(event));
+    this.addEventListener("input", (event) => fit(/** @type {HTMLElement} */ (event.target)));
+  }
+
+  build() {
+    this.list = make("div", { class: "col", role: "log", "aria-live": "off" });
+    this.welcome = make("section", { class: "welcome", hidden: true });
+    this.spoken = make("div", { class: "spoken", role: "status", "aria-live": "polite" });
+    this.frame = make("div", { class: "talk", tabindex: 0, role: "region" }, this.welcome, this.list);
+    this.more = make("button", { type: "button", class: "more", hidden: true });
+    this.replaceChildren(this.frame, this.more, this.spoken);
+    this.follower = new Follower(this.frame, this.list, this.more);
+    this.name();
+  }
+
+  name() {
+    for (const part of [this.frame, this.list]) part?.setAttribute("aria-label", say("transcript.label"));
+    this.more?.replaceChildren(icon("down"), say("transcript.more"));
+    this.drawWelcome();
+  }
+
+  /** @param {MessagesEvent} event */
+  replaceAfter({ after, messages }) {
+    const first = !this.known;
+    this.known = true;
+    const same = after === null ? this.unchanged(messages) : 0;
+    const news = messages.slice(same);
+    this.dropAfter(same > 0 ? (messages[same - 1]?.id ?? null) : after);
+    for (const message of news) this.add(message);
+    const newest = this.answer(news.at(-1)?.id ?? "");
+    if (newest && !newest.ended) this.speakState(newest);
+    if (first || news.some((message) => message.state && message.state !== "ended")) this.follower?.toEnd();
+    this.settle();
+  }
+
+  /**
+   * How many of the first messages are shown already: a tab that comes back gets all of them again, and its reader keeps the
+   * place.
+   * @param {Message[]} messages
+   */
+  unchanged(messages) {
+    const shown = [...this.messages.values()].map((drawn) => drawn.message);
+    const changed = messages.findIndex((message, i) => !isSame(message, shown[i]));
+    return changed < 0 ? messages.length : changed;
+  }
+
+  /** @param {string | null} after */
+  dropAfter(after) {
+    let drop = after === null || !this.messages.has(after);
+    for (const [id, drawn] of [...this.messages]) {
+      if (drop) {
+        drawn.element.remove();
+        this.messages.delete(id);
+      }
+      if (id === after) drop = true;
+    }
+  }
+
+  /** @param {Message} message */
+  add(message) {
+    const drawn = drawMessage(message);
+    this.messages.get(message.id)?.element.remove();
+    this.messages.set(message.id, drawn);
+    this.list?.append(drawn.element);
+  }
+
+  /** @param {TextEvent} event */
+  grow(event) {
+    const answer = this.answer(event.message);
+    if (!answer) return;
+    for (const block of answer.grow(event)) this.speak(block.textContent ?? "");
+    this.follower?.news();
+  }
+
+  /** @param {TurnEvent} event */
+  change(event) {
+    const answer = this.answer(event.message);
+    if (!answer) return;
+    const before = answer.message.state;
+    answer.update(event);
+    if (answer.message.state !== before) this.speakState(answer);
+    this.settle();
+  }
+
+  /** @param {string} id */
+  answer(id) {
+    const drawn = this.messages.get(id);
+    return drawn instanceof Answer ? drawn : null;
+  }
+
+  clear() {
+    this.known = false;
+    this.messages.clear();
+    this.list?.replaceChildren();
+    this.spoken?.replaceChildren();
+    this.settle();
+  }
+
+  /** @param {Problem} problem */
+  refuse(problem) {
+    this.clear();
+    const words = make("p", {}, problemText(problem));
+    const away = make("button", { type: "button", class: "strong", onclick: newChat }, say("chats.new"));
+    this.welcome?.replaceChildren(words, away);
+    if (this.welcome) this.welcome.hidden = false;
+  }
+
+  /** After every change: is something running, is there nothing at all? */
+  settle() {
+    const running = [...this.messages.values()].some((drawn) => drawn instanceof Answer && !drawn.ended);
+    if (running !== this.running) emit("running", running);
+    this.running = running;
+    if (this.welcome) this.welcome.hidden = !this.known || this.messages.size > 0;
+  }
+
+  redraw() {
+    this.name();
+    for (const drawn of this.messages.values()) drawn.draw();
+  }
+
+  refreshWaiting() {
+    for (const drawn of this.messages.values()) {
+      if (drawn instanceof Answer && drawn.message.state === "waiting") drawn.drawAbove();
+    }
+  }
+
+  drawWelcome() {
+    const examples = EXAMPLES.map((key) => make("button", { type: "button", "data-action": "example" }, say(key)));
+    this.welcome?.replaceChildren(
+      make("h1", {}, say("welcome.title")),
+      make("p", {}, say("welcome.words")),
+      make("div", { class: "examples" }, ...examples),
+    );
+  }
+
+  /** Tells a screen reader a finished piece; earlier pieces leave, so that they are not read again. @param {string} words */
+  speak(words) {
+    if (!words.trim() || !this.spoken) return;
+    this.spoken.append(make("p", {}, words));
+    while (this.spoken.children.length > 4) this.spoken.firstChild?.remove();
+  }
+
+  /** What is being waited for, or how it ended. @param {Answer} answer */
+  speakState(answer) {
+    if (!answer.ended) return this.speak(answer.above?.textContent ?? "");
+    this.speak(answer.tailText.data);
+    this.speak(answer.mark?.textContent || say("message.finished"));
+  }
+
+  /** @param {MouseEvent} event */
+  clicked(event) {
+    const button = /** @type {Element} */ (event.target).closest("[data-action]");
+    if (!(button instanceof HTMLButtonElement)) return;
+    const id = button.closest(".message")?.getAttribute("data-id") ?? "";
+    void this.act(button, id, button.dataset.action ?? "");
+  }
+
+  /**
+   * @param {HTMLButtonElement} button
+   * @param {string} id
+   * @param {string} action
+   */
+  async act(button, id, action) {
+    const drawn = this.messages.get(id);
+    try {
+      if (action === "example") await sendText(button.textContent ?? "");
+      else if (action === "copy-code") await copy(button, codeOf(button));
+      else if (!drawn) return;
+      else if (action === "copy") await copy(button, drawn.message.text);
+      else if (action === "regenerate") await regenerate(currentChat(), { message: id, ...controls() });
+      else if (action === "version-previous") await showVersion(currentChat(), id, drawn.message.version - 1);
+      else if (action === "version-next") await showVersion(currentChat(), id, drawn.message.version + 1);
+      else if (drawn instanceof Question) await this.edit(drawn, action);
+      emit("notice", "");
+    } catch (error) {
+      emit("notice", error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  /**
+   * @param {Question} question
+   * @param {string} action
+   */
+  async edit(question, action) {
+    if (action === "edit-save") await this.resend(question);
+    else if (action === "edit-cancel") question.draw();
+    else {
+      question.edit();
+      fit(question.element.querySelector("textarea"));
+    }
+  }
+
+  /** @param {Question} question */
+  async resend(question) {
+    const text = question.element.querySelector("textarea")?.value ?? "";
+    if (!text.trim()) return;
+    await sendMessage(currentChat(), { text, ...controls(), replaces: question.message.id });
+  }
+
+  /** In a message that is being edited, keys mean what they mean in the composer. @param {KeyboardEvent} event */
+  pressed(event) {
+    const field = event.target;
+    if (!(field instanceof HTMLTextAreaElement)) return;
+    const wanted = isSendKey(event) ? "edit-save" : event.key === "Escape" ? "edit-cancel" : "";
+    if (!wanted) return;
+    event.preventDefault();
+    /** @type {HTMLButtonElement | null | undefined} */ (field.closest(".editing")?.querySelector(`[data-action=${wanted}]`))?.click();
+  }
+}
+
+/** @param {Message} one @param {Message | undefined} other */
+function isSame(one, other) {
+  const settled = one.role === "user" || one.state === "ended";
+  return settled && ["id", "text", "version", "versions", "state", "end"].every((key) => one[/** @type {"id"} */ (key)] === other?.[/** @type {"id"} */ (key)]);
+}
+
+/** @param {Element} button */
+function codeOf(button) {
+  return button.closest(".code")?.querySelector("pre")?.textContent ?? "";
+}
+
+/**
+ * @param {HTMLButtonElement} button
+ * @param {string} text
+ */
+async function copy(button, text) {
+  await toClipboard(text);
+  if (button.dataset.done) return;
+  const before = [...button.childNodes];
+  const done = say("action.copied");
+  button.dataset.done = "yes";
+  button.replaceChildren(button.classList.contains("icon-button") ? icon("done") : done);
+  setTimeout(() => {
+    delete button.dataset.done;
+    button.replaceChildren(...before);
+  }, COPIED_FOR);
+}
+
+/** A page that is not served over HTTPS has no clipboard of its own: there a selection is copied, as of old. @param {string} text */
+async function toClipboard(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const field = make("textarea", { class: "offscreen" });
+  field.value = text;
+  document.body.append(field);
+  field.select();
+  const copied = document.execCommand("copy");
+  field.remove();
+  if (!copied) throw new Error(say("error.copy"));
+}
+
+/** A field as high as its words. @param {HTMLElement | null} field */
+function fit(field) {
+  if (!(field instanceof HTMLTextAreaElement)) return;
+  field.style.height = "auto";
+  field.style.height = `${field.scrollHeight}px`;
+}
+
+export function define() {
+  customElements.define("chat-transcript", ChatTranscript);
+}

@@ -1,0 +1,191 @@
+"""The chat page as Gradio Blocks: the frame, the composer's controls, and the places that our own elements fill.
+
+Nothing here runs when somebody chats. Every event is a `js=` function: it calls `window.batchat` (assets/js), which talks to
+the server by plain requests, a tenth of what a Gradio event costs. So there is no gr.State and no Python function either,
+and Gradio opens no connection per tab. The page is the same for every visitor; what differs arrives over the event stream.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from webui.conversation import LIMITS, MAX_STOP_STRINGS, Sampling
+from webui.ui.texts import ASSETS, Texts, load_texts
+from webui.ui.theme import BatchatTheme, tokens_css
+
+TITLE = "Batchat"
+SAMPLING_ORDER = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "max_tokens", "seed", "stop")
+
+# The head's first script makes `batchat.ready`; the modules resolve it, so an event may come before they are loaded.
+_CALL = "async (...values) => (await batchat.ready).{function}(...values)"
+
+
+def build_page(texts: Texts) -> gr.Blocks:
+    """The page; `texts` must be those that `mount_arguments` hands to Gradio."""
+    i18n = _i18n(texts)
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
+        _element("page-header")
+        with gr.Row(elem_id="columns"):
+            with gr.Column(elem_id="left", min_width=0):
+                _element("chat-list")
+            with gr.Column(elem_id="middle", min_width=0):
+                _element("chat-transcript")
+                _composer(i18n)
+            with gr.Column(elem_id="right", min_width=0):
+                _element("batch-board")
+    return blocks
+
+
+def mount_arguments(texts: Texts | None = None) -> dict[str, Any]:
+    """What `gr.mount_gradio_app` is to be given with the page."""
+    return {
+        "theme": BatchatTheme(),
+        "head": _head(asset_version()),
+        "i18n": _i18n(texts or load_texts()),
+        "favicon_path": str(ASSETS / "icons" / "favicon.png"),
+        "footer_links": [],
+        "run_history": False,
+        "ssr_mode": False,
+        "enable_monitoring": False,
+        "show_error": True,
+    }
+
+
+def asset_version(folder: Path = ASSETS) -> str:
+    """A short hash of everything that a browser may keep: it changes when one of the files does."""
+    digest = hashlib.sha256()
+    for path in sorted(path for kind in ("js", "css", "texts") for path in (folder / kind).iterdir()):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _element(tag: str) -> None:
+    """One of our custom elements; it comes to life whenever its module is loaded, before or after this."""
+    gr.HTML(f"<{tag}></{tag}>", elem_classes=["place", f"place-{tag}"], apply_default_css=False, js_on_load=None)
+
+
+def _composer(i18n: gr.I18n) -> None:
+    with gr.Column(elem_id="composer", min_width=0):
+        system = _system_panel(i18n)
+        sampling, reset = _sampling_panel(i18n)
+        _element("page-notice")
+        with gr.Column(elem_id="box", min_width=0):
+            message = gr.Textbox(
+                placeholder=i18n("composer.placeholder"),
+                label=i18n("composer.message"),
+                container=False,
+                lines=1,
+                max_lines=8,
+                elem_id="message",
+            )
+            with gr.Row(elem_id="actions"):
+                _element("composer-chips")
+                _element("context-meter")
+                stop = gr.Button(i18n("composer.stop"), variant="primary", size="sm", elem_id="stop")
+                send = gr.Button(i18n("composer.send"), variant="primary", size="sm", elem_id="send")
+        _wire(message, [system, *sampling], send=send, stop=stop, reset=reset)
+
+
+def _system_panel(i18n: gr.I18n) -> gr.Textbox:
+    with gr.Column(elem_id="system-panel", min_width=0):
+        return gr.Textbox(
+            label=i18n("system.label"),
+            info=i18n("system.info"),
+            placeholder=i18n("system.placeholder"),
+            lines=3,
+            max_lines=8,
+            elem_id="system-prompt",
+        )
+
+
+def _sampling_panel(i18n: gr.I18n) -> tuple[list[Component], gr.Button]:
+    """The sampling controls in the order of SAMPLING_ORDER, and the button that brings the model's defaults back."""
+    with gr.Column(elem_id="sampling", min_width=0):
+        with gr.Row(elem_id="sampling-controls"):
+            controls = [_sampling_control(name, i18n) for name in SAMPLING_ORDER]
+        reset = gr.Button(i18n("sampling.reset"), size="sm", elem_id="sampling-reset")
+    return controls, reset
+
+
+def _sampling_control(name: str, i18n: gr.I18n) -> Component:
+    words: dict[str, Any] = {"label": i18n(f"sampling.{name}"), "info": i18n(f"sampling.{name}.info")}
+    place: dict[str, Any] = {"elem_id": f"sampling-{name}", "min_width": 0}
+    default = getattr(Sampling(), name)
+    if name == "stop":
+        return gr.Textbox(lines=2, max_lines=MAX_STOP_STRINGS, **words, **place)
+    limit = LIMITS[name]
+    if default is None:
+        return gr.Number(
+            None,
+            minimum=limit.low,
+            maximum=limit.high,
+            precision=0,
+            placeholder=i18n(f"sampling.{name}.empty"),
+            **words,
+            **place,
+        )
+    return gr.Slider(limit.low, limit.high, default, step=limit.step, buttons=[], **words, **place)
+
+
+def _wire(
+    message: gr.Textbox,
+    controls: Sequence[Component],
+    *,
+    send: gr.Button,
+    stop: gr.Button,
+    reset: gr.Button,
+) -> None:
+    """Every event of the page. What an output gets is what the JavaScript function returns."""
+    everything = [message, *controls]
+    send.click(None, everything, [message], js=_call("send"), show_progress="hidden")
+    stop.click(None, None, None, js=_call("stop"), show_progress="hidden")
+    reset.click(None, None, list(controls[1:]), js=_call("defaultSampling"), show_progress="hidden")
+    # The scripts press this one when they learn of the model's defaults: only an event can set a control.
+    refresh = gr.Button(visible="hidden", elem_id="controls-refresh")
+    refresh.click(None, None, list(controls), js=_call("rememberedControls"), show_progress="hidden")
+    gr.on(
+        [control.change for control in controls],
+        None,
+        list(controls),
+        None,
+        js=_call("controlsChanged"),
+        show_progress="hidden",
+    )
+
+
+def _call(function: str) -> str:
+    return _CALL.replace("{function}", function)
+
+
+def _i18n(texts: Texts) -> gr.I18n:
+    """The words on Gradio's own controls; ours come to the browser as a file."""
+    return gr.I18n(**{language: _control_texts(sentences) for language, sentences in texts.items()})
+
+
+def _control_texts(sentences: Any) -> dict[str, str]:
+    prefixes = ("composer.", "system.", "sampling.")
+    return {key: text for key, text in sentences.items() if key.startswith(prefixes)}
+
+
+def _head(version: str) -> str:
+    """Tokens, style sheets and modules; each address carries the version, the modules' imports by an import map."""
+    modules = sorted(path.name for path in (ASSETS / "js").glob("*.js"))
+    import_map = {"imports": {f"./assets/js/{name}": f"./assets/js/{name}?v={version}" for name in modules}}
+    sheets = sorted(path.name for path in (ASSETS / "css").glob("*.css"))
+    return "\n".join(
+        [
+            f'<meta name="batchat-version" content="{version}">',
+            f"<style>{tokens_css()}gradio-app{{visibility:hidden}}</style>",
+            *(f'<link rel="stylesheet" href="assets/css/{name}?v={version}">' for name in sheets),
+            f'<script type="importmap">{json.dumps(import_map)}</script>',
+            "<script>window.batchat={};batchat.ready=new Promise(open=>{batchat.open=open})</script>",
+            f'<script type="module" src="assets/js/main.js?v={version}"></script>',
+        ]
+    )
