@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
-import importlib
 import json
 import os
 import signal
@@ -32,6 +31,8 @@ from webui.prompt import Tokenizer
 from webui.settings import Settings
 
 if TYPE_CHECKING:
+    from vllm.config import VllmConfig
+
     from webui.engines.observed_llm import ObservedLLM
 
 WARM_UP_TOKENS = 3
@@ -75,9 +76,9 @@ class LocalEngines:
         try:
             self._check_model()
             report("importing")
-            await in_background(_import_vllm)
+            config = await in_background(self._configure)
             report("loading")
-            llm = await in_background(self._start)
+            llm = await in_background(lambda: self._start(config))
         except Exception as error:
             raise explain(self._settings.model, error) from error
         engine = LocalEngine(llm, self._settings)
@@ -96,15 +97,21 @@ class LocalEngines:
         if self._settings.chat_template is None:
             check_chat_template(self._settings.tokenizer or self._settings.model)
 
-    def _start(self) -> ObservedLLM:
+    def _configure(self) -> VllmConfig:
+        """Imports vLLM, which takes long, and lets it work out its configuration."""
         from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.usage.usage_lib import UsageContext
 
-        from webui.engines.observed_llm import BoardLogger, ObservedLLM
+        import webui.engines.observed_llm  # noqa: F401 - with all that it imports: nothing else of vLLM's is left for later
 
         arguments = AsyncEngineArgs(**{**_defaults(self._settings), **self._settings.engine_arguments()})
+        return arguments.create_engine_config(UsageContext.ENGINE_CONTEXT)
+
+    def _start(self, config: VllmConfig) -> ObservedLLM:
+        from webui.engines.observed_llm import BoardLogger, ObservedLLM
+
         with _interrupts_blocked():
-            llm = cast("ObservedLLM", ObservedLLM.from_engine_args(arguments, stat_loggers=[BoardLogger(self._board)]))
-        return llm
+            return cast("ObservedLLM", ObservedLLM.from_vllm_config(config, stat_loggers=[BoardLogger(self._board)]))
 
 
 class LocalEngine:
@@ -207,10 +214,6 @@ def _own_tokenizer(llm: ObservedLLM) -> Tokenizer:
     return cast(Tokenizer, tokenizer)
 
 
-def _import_vllm() -> None:
-    importlib.import_module("webui.engines.observed_llm")
-
-
 @contextlib.contextmanager
 def _interrupts_blocked() -> Any:
     """Ctrl-C in a terminal goes to every process of the group; the engine's must live on until the running answers have
@@ -285,12 +288,14 @@ def _kv_cache_bytes(settings: Settings) -> int | None:
 
 
 def _info(llm: ObservedLLM, settings: Settings) -> EngineInfo:
+    import vllm
+
     config = llm.vllm_config
     context = int(config.model_config.max_model_len)
     return EngineInfo(
         model="demo model" if settings.is_demo_model else settings.model.rstrip("/").rpartition("/")[2],
         device=_device_name(),
-        engine=f"vLLM {importlib.import_module('vllm').__version__.partition('+')[0]}",
+        engine=f"vLLM {vllm.__version__.partition('+')[0]}",
         lanes=int(config.scheduler_config.max_num_seqs),
         context=context,
         sampling=_default_sampling(config.model_config.get_diff_sampling_param(), context),

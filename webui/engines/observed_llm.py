@@ -38,7 +38,7 @@ class ObservedLLM(AsyncLLM):
         self, prompt: Any, sampling_params: SamplingParams, request_id: str, **options: Any
     ) -> AsyncGenerator[RequestOutput, None]:
         """As AsyncLLM's own; the board hears of the request until it ends, is left, or fails."""
-        board = self.board or Board()
+        board = self.board or Board()  # one that nobody sees
         end: End = "aborted"
         board.opened(request_id, len(prompt.get("prompt_token_ids") or ()) if isinstance(prompt, dict) else 0)
         try:

@@ -39,6 +39,7 @@ class Supervisor:
         self._settled = asyncio.Event()  # ready, or failed for good
         self._task: asyncio.Task[None] | None = None
         self._born = self._since = time.monotonic()
+        self.imported = asyncio.Event()  # the engine's libraries are imported, or will not be
         self.stage: Stage = "importing"
         self.error: WebuiError | None = None
         self.restarts = 0
@@ -154,6 +155,8 @@ class Supervisor:
         # A restart is told as one stage: what it is doing inside matters only to a first start.
         if self.restarts and stage in ("importing", "loading", "warming"):
             stage = "restarting"
+        if stage != "importing":
+            self.imported.set()
         if stage != self.stage:
             self.stage = stage
             self._since = time.monotonic()

@@ -75,6 +75,8 @@ class App:
         )
 
     def _engine_changed(self) -> None:
+        if self.supervisor.stage == "restarting":
+            self.board.reset(self.board.lanes.count)
         self.everybody.tell_status()
 
     async def _health(self, request: Request) -> Response:
