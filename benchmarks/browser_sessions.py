@@ -82,7 +82,7 @@ async def page_session(url: str, prompt: str, tokens: int, go: Callable[[], Awai
         elif kind == b"mine" and not sent:
             await go()
             sent = time.perf_counter()
-            body = {"text": prompt, "sampling": {"max_tokens": tokens}}
+            body = {"text": prompt, "sampling": {"max_tokens": tokens, "min_tokens": tokens}}
             status, response = await http.request("POST", f"/api/chats/{chat}/messages", body)
             assert status == 202, response
         elif kind == b"text" and not seen.ttft:

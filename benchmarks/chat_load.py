@@ -12,10 +12,8 @@ import argparse
 import asyncio
 import json
 import os
-import shutil
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -33,7 +31,7 @@ from webui.engines.local import LocalEngine, prepare_environment
 from webui.prompt import PromptBuilder
 from webui.server.app import App
 from webui.server.process import end_children, listen, private_temporary_folder
-from webui.settings import DEMO_MODEL, Settings
+from webui.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 SUBJECTS = ("a fox", "the sea", "a small robot", "my cat", "a train", "the moon", "a bear", "a river")
@@ -54,14 +52,6 @@ def prompts(count: int) -> list[str]:
     return [f"Tell me a long story about {SUBJECTS[i % len(SUBJECTS)]}, number {i}." for i in range(count)]
 
 
-def endless_model(folder: Path) -> Path:
-    """A copy of the demo model that ends no answer by itself, so that every way makes the same number of tokens."""
-    shutil.copytree(DEMO_MODEL, folder)
-    path = folder / "generation_config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "eos_token_id": [0]}))
-    return folder
-
-
 async def bare(engine: LocalEngine, texts: list[str], tokens: int) -> Round:
     """AsyncLLM.generate and nothing else: not even the board's wrapper."""
     from vllm.inputs.engine import tokens_input
@@ -70,7 +60,8 @@ async def bare(engine: LocalEngine, texts: list[str], tokens: int) -> Round:
 
     builder = PromptBuilder(engine.tokenizer, engine.info.context)
     ids = [builder.build([Message("user", text)]).ids for text in texts]
-    parameters = SamplingParams(temperature=0.7, max_tokens=tokens, output_kind=RequestOutputKind.DELTA)
+    kind = RequestOutputKind.DELTA
+    parameters = SamplingParams(temperature=0.7, max_tokens=tokens, min_tokens=tokens, output_kind=kind)
 
     async def one(prompt: list[int], name: str) -> tuple[float, int]:
         first, count = 0.0, 0
@@ -122,7 +113,7 @@ def gradio_idiom(engine: LocalEngine, tokens: int) -> Any:
         count += 1
         text = ""
         prompt = builder.build([Message("user", message)]).ids
-        async for piece in engine.generate(f"api-gradio-{count}", prompt, Sampling(max_tokens=tokens)):
+        async for piece in engine.generate(f"api-gradio-{count}", prompt, Sampling(max_tokens=tokens, min_tokens=tokens)):
             text += piece.text
             yield text
 
@@ -203,11 +194,8 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, private_temporary_folder():
-        model = endless_model(Path(folder) / "model")
-        settings = Settings(
-            model=str(model), max_num_seqs=arguments.lanes, enforce_eager=True, dtype="float32", max_turns=10_000
-        )
+    with private_temporary_folder():
+        settings = Settings(max_num_seqs=arguments.lanes, max_turns=10_000)
         prepare_environment(settings)
         try:
             results = asyncio.run(measure(settings, arguments.sessions, arguments.tokens, arguments.rounds))

@@ -8,7 +8,7 @@ import pytest
 
 from tests.app_process import AppProcess, running_app
 
-GRACE = 2.0  # seconds that the shared app gives an answer after its last tab was closed
+GRACE = 5.0  # seconds that the shared app gives an answer after its last tab was closed
 
 
 @pytest.fixture(scope="session")

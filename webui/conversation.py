@@ -39,6 +39,7 @@ LIMITS: Mapping[str, Limit] = {
     "min_p": Limit(0, 1, 0.01),
     "repetition_penalty": Limit(0.5, 2, 0.05),
     "max_tokens": Limit(1, 1_000_000),
+    "min_tokens": Limit(0, 1_000_000),
     "seed": Limit(0, 2**31 - 1),
 }
 
@@ -47,7 +48,8 @@ LIMITS: Mapping[str, Limit] = {
 class Sampling:
     """How tokens are chosen.
 
-    `top_k` 0 means off, `max_tokens` None as long as the context allows, `seed` None a random one.
+    `top_k` 0 means off, `max_tokens` None as long as the context allows, `seed` None a random one. `min_tokens` is how long an
+    answer goes on at least, whatever the model says; programs and demonstrations ask for it, the page has no control for it.
     """
 
     temperature: float = 0.7
@@ -56,6 +58,7 @@ class Sampling:
     min_p: float = 0.0
     repetition_penalty: float = 1.0
     max_tokens: int | None = None
+    min_tokens: int = 0
     stop: tuple[str, ...] = ()
     seed: int | None = None
 
@@ -79,7 +82,7 @@ class Sampling:
 
 
 _OPTIONAL = {"max_tokens", "seed"}
-_WHOLE = {"top_k", "max_tokens", "seed"}
+_WHOLE = {"top_k", "max_tokens", "min_tokens", "seed"}
 
 
 def _number(name: str, value: Any) -> float | int | None:

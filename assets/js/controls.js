@@ -15,8 +15,13 @@ const KEPT = "batchat.controls";
 /** Until the model's own defaults are known. @type {Sampling} */
 const USUAL = { temperature: 0.7, top_p: 1, top_k: 0, min_p: 0, repetition_penalty: 1, max_tokens: null, stop: [], seed: null };
 
+/** Milliseconds that Gradio's controls take to show what `rememberedControls` gave them. */
+const SETTLED_AFTER = 500;
+
 let sampling = USUAL;
 let system = "";
+/** Until the controls show what is remembered, an empty number of theirs says 0. */
+let settled = false;
 
 /** The settings that the next request goes with. */
 export function controls() {
@@ -31,7 +36,7 @@ export const controlEvents = {
    */
   controlsChanged(systemPrompt, ...values) {
     hear(systemPrompt, values);
-    keep();
+    if (settled) keep();
     emit("controls", undefined);
     return [];
   },
@@ -43,6 +48,7 @@ export const controlEvents = {
 
   /** The model's defaults, and over them what this tab had set, also before a reload. */
   rememberedControls() {
+    setTimeout(() => (settled = true), SETTLED_AFTER);
     const kept = recall();
     system = kept.system ?? "";
     sampling = { ...defaults(), ...kept.sampling };
@@ -56,6 +62,7 @@ export const controlEvents = {
  * @param {unknown[]} values
  */
 export function hear(systemPrompt, values) {
+  if (!settled) return;
   system = systemPrompt ?? "";
   sampling = fromOrder(values);
 }

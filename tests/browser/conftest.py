@@ -35,9 +35,9 @@ def find_browser() -> str | None:
     return next((path for name in BROWSERS if (path := shutil.which(name))), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One browser for the session."""
+    """One browser for a module; for longer its event loop would be in the way of the tests that have their own."""
     path = find_browser()
     if path is None:
         message = "NO BROWSER: install Chromium, Chrome or Edge to run the browser tests"

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Visit
 
@@ -28,21 +28,14 @@ def answered(page: Page, count: int = 1) -> None:
     expect(page.locator(".message[data-role=assistant]").last).to_have_attribute("data-state", "ended", timeout=60_000)
 
 
-def sampling(page: Page, name: str, value: str) -> None:
-    """Sets a sampling control as a person does: opens the panel, types, closes it."""
-    panel = page.locator("#sampling")
-    if not panel.is_visible():
-        page.locator(".chip[data-panel=sampling]").click()
-    box = page.locator(f"#sampling-{name} input[type=number], #sampling-{name} textarea").first
-    box.fill(value)
-    box.press("Tab")
-    page.locator(".chip[data-panel=sampling]").click()
-    expect(panel).to_be_hidden()
-
-
 def go_on_for_long(page: Page) -> None:
-    """The end-of-turn token stands in every prompt, so a strong repetition penalty all but forbids it."""
-    sampling(page, "repetition_penalty", "2")
+    """Asks for answers that do not end by themselves, beside what the page asks for."""
+
+    def longer(route: Route) -> None:
+        body = route.request.post_data_json
+        route.continue_(post_data={**body, "sampling": {**body["sampling"], "min_tokens": 1500}})
+
+    page.route("**/messages", longer)
 
 
 def written(page: Page) -> str:

@@ -22,7 +22,7 @@ from tests.app_process import ROOT, AppProcess, Tab, running_app, tab
 
 pytestmark = pytest.mark.engine
 
-ENDLESS = {"sampling": {"temperature": 1.2, "repetition_penalty": 2.0, "max_tokens": 1900}}
+ENDLESS = {"sampling": {"temperature": 1.0, "min_tokens": 1900, "max_tokens": 1900}}
 
 
 def shared_memory() -> set[str]:
@@ -57,6 +57,7 @@ async def test_a_message_sent_before_the_engine_is_ready_waits_and_is_answered(s
     async with tab(starting.url) as one:
         assert one.latest("status")["stage"] in ("importing", "loading")
         id = await one.send("What is the first letter of English alphabets?", sampling={"temperature": 0})
+        await one.wait_for(lambda: bool(one.shown()))
         assert one.shown()[-1]["state"] == "waiting"
         assert (await one.post("budget", text="x")).status_code == 503
         answer = await one.answered(id)

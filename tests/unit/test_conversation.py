@@ -98,6 +98,7 @@ def test_sampling_takes_what_is_in_range_and_keeps_the_rest() -> None:
         ("temperature", True),
         ("temperature", None),
         ("top_k", 1.5),
+        ("min_tokens", None),
         ("stop", "text"),
         ("stop", [1]),
         ("stop", ["x"] * 5),

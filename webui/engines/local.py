@@ -158,13 +158,15 @@ class LocalEngine:
         from vllm.sampling_params import RequestOutputKind, SamplingParams
 
         room = self.info.context - prompt_tokens
+        longest = min(room, sampling.max_tokens or room)
         return SamplingParams(
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             top_k=sampling.top_k,
             min_p=sampling.min_p,
             repetition_penalty=sampling.repetition_penalty,
-            max_tokens=min(room, sampling.max_tokens or room),
+            max_tokens=longest,
+            min_tokens=min(longest, sampling.min_tokens),
             stop=list(sampling.stop),
             seed=sampling.seed,
             output_kind=RequestOutputKind.DELTA,

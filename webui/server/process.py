@@ -17,6 +17,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import uvicorn
@@ -133,8 +134,10 @@ class _Server(uvicorn.Server):
 @contextlib.contextmanager
 def private_temporary_folder() -> Iterator[None]:
     """A folder for the sockets and files of this process and its children, gone when it ends."""
+    # What torch has compiled is worth keeping for the next start.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(tempfile.gettempdir()) / f"torchinductor_{os.getuid()}"))
     folder = tempfile.mkdtemp(prefix="batchat-")
-    os.environ["VLLM_RPC_BASE_PATH"] = folder
+    os.environ["TMPDIR"] = os.environ["VLLM_RPC_BASE_PATH"] = tempfile.tempdir = folder
     try:
         yield
     finally:

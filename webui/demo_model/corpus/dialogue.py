@@ -1,0 +1,181 @@
+"""Whole conversations: a system prompt or none, many turns, follow-ups, and a visitor whose name is remembered.
+
+Knows nothing of tokens; how much of a long conversation fits is decided by whoever turns it into tokens.
+"""
+
+import random
+from dataclasses import dataclass
+from typing import Literal
+
+from webui.demo_model.corpus.exchanges import Exchange, ExchangeMaker
+from webui.demo_model.corpus.library import LANGUAGES, Language, Library
+from webui.demo_model.corpus.noise import noisy
+from webui.demo_model.corpus.phrasing import fill
+from webui.demo_model.corpus.reply import Replies, Reply
+from webui.demo_model.corpus.skills import FIRST_NAMES, made_up_word
+
+Role = Literal["system", "user", "assistant"]
+LONGEST = 80
+"""Turns of the longest conversations: more than fit into the context, so that its end is trained too."""
+TURNS: tuple[tuple[range, float], ...] = (
+    (range(1, 2), 0.34),
+    (range(2, 5), 0.34),
+    (range(5, 11), 0.22),
+    (range(11, 31), 0.08),
+    (range(LONGEST, LONGEST + 1), 0.02),
+)
+"""How many turns conversations have, with the share of each range."""
+MANNERS: tuple[tuple[str | None, float], ...] = (
+    (None, 0.55),
+    ("plain", 0.12),
+    ("korean", 0.1),
+    ("english", 0.07),
+    ("brief", 0.1),
+    ("pirate", 0.06),
+)
+"""What system prompts ask for, with the share of each; None is no system prompt."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message of a conversation."""
+
+    role: Role
+    text: str
+
+
+Dialogue = tuple[Message, ...]
+
+
+class DialogueMaker:
+    """Draws conversations; the same random generator gives the same ones."""
+
+    def __init__(self, library: Library | None = None) -> None:
+        self.library = library or Library()
+        self.exchanges = ExchangeMaker(self.library)
+
+    def draw(self, rng: random.Random) -> Dialogue:
+        """One conversation."""
+        turns, shares = zip(*TURNS, strict=True)
+        return _Conversation(self, rng).run(rng.choice(rng.choices(turns, shares)[0]))
+
+
+class _Conversation:
+    """One conversation while it is being written."""
+
+    def __init__(self, maker: DialogueMaker, rng: random.Random) -> None:
+        self.maker, self.rng = maker, rng
+        self.messages: list[Message] = []
+        self.language: Language = rng.choice(LANGUAGES)
+        self.person: str | None = None
+        manners, shares = zip(*MANNERS, strict=True)
+        self.manner: str | None = rng.choices(manners, shares)[0]
+        if self.manner is not None:
+            prompt_language = self.language if rng.random() < 0.6 else rng.choice(LANGUAGES)
+            prompt = maker.library.manners[self.manner].phrase(prompt_language, rng)
+            self.messages.append(Message("system", prompt))
+
+    def run(self, turns: int) -> Dialogue:
+        """The whole conversation."""
+        while turns > 0:
+            if self.rng.random() < 0.05:
+                self.language = "ko" if self.language == "en" else "en"
+            turns -= self._name_turn() or self._exchange_turns()
+        return tuple(self.messages)
+
+    @property
+    def answer_language(self) -> Language:
+        """The language of the question, unless the system prompt asks for one."""
+        if self.manner == "korean":
+            return "ko"
+        return "en" if self.manner == "english" else self.language
+
+    def _ask(self, question: str, *, verbatim: bool = False) -> None:
+        self.messages.append(Message("user", noisy(question, self.language, self.rng, verbatim=verbatim)))
+
+    def _answer(self, text: str, language: Language) -> None:
+        if self.manner == "pirate":
+            text = self.maker.library.manners["pirate"].answers[0][language].replace("{answer}", text)
+        self.messages.append(Message("assistant", text))
+
+    def _say(self, reply: Reply, language: Language) -> None:
+        self._answer(reply.brief if self.manner == "brief" and reply.brief else reply.text, language)
+
+    def _name_turn(self) -> int:
+        """Now and then the visitor tells a name or asks for it; how many turns that took."""
+        chance = self.rng.random()
+        if chance < 0.05:
+            known = self.rng.random() < 0.5
+            person = self.rng.choice(FIRST_NAMES[self.language]) if known else self._new_name()
+            self._ask_intent("name_told", {"person": person}, verbatim=True)
+            self._reply_intent("name_told", person)
+            self.person = person
+            return 1
+        if chance < (0.16 if self.person else 0.07):
+            self._ask_intent("name_asked", {})
+            self._reply_intent("name_asked" if self.person else "name_unknown", self.person or "")
+            return 1
+        return 0
+
+    def _new_name(self) -> str:
+        name = made_up_word(self.language, self.rng)
+        return name[:1].upper() + name[1:]
+
+    def _ask_intent(self, intent: str, slots: dict[str, str], *, verbatim: bool = False) -> None:
+        phrase = self.maker.library.intents[intent].phrase(self.language, self.rng)
+        self._ask(fill(phrase, slots), verbatim=verbatim)
+
+    def _reply_intent(self, intent: str, person: str) -> None:
+        known, language = self.maker.library.intents[intent], self.answer_language
+        template = known.brief if self.manner == "brief" and known.brief else known.answers[0]
+        self._answer(fill(template[language], {"person": person}), language)
+
+    def _exchange_turns(self) -> int:
+        """A question with its answer, and perhaps follow-ups; how many turns that took."""
+        exchange = self.maker.exchanges.draw(self.language, self.rng)
+        language = self.answer_language
+        self._ask(exchange.question, verbatim=exchange.verbatim)
+        self._say(exchange.replies[language], language)
+        turns, replies = 1, exchange.replies
+        while turns < 4 and self.rng.random() < 0.3:
+            follow_up = self._pick_follow_up(exchange, replies[language])
+            if follow_up is None:
+                break
+            self._ask(self.maker.library.follow_ups[follow_up].phrase(self.language, self.rng))
+            turns += 1
+            if follow_up == "another" and exchange.another is not None:
+                replies = exchange.another(self.rng)
+                self._say(replies[language], language)
+                continue
+            language = self._follow(follow_up, replies, language)
+        return turns
+
+    def _pick_follow_up(self, exchange: Exchange, reply: Reply) -> str | None:
+        options: dict[str, float] = {"again": 0.3}
+        if exchange.another is not None:
+            options["another"] = 3.0
+        if reply.brief and self.manner != "brief":
+            options["shorter"] = 1.0
+        if reply.more:
+            options["longer"] = 2.5
+        if self.manner in (None, "plain", "pirate"):
+            options["to_english" if self._last_is_korean() else "to_korean"] = 1.2
+        return self.rng.choices(list(options), list(options.values()))[0] if options else None
+
+    def _last_is_korean(self) -> bool:
+        return any("가" <= letter <= "힣" for letter in self.messages[-1].text) or (
+            self.language == "ko" and not any(letter.isalpha() for letter in self.messages[-1].text)
+        )
+
+    def _follow(self, follow_up: str, replies: Replies, language: Language) -> Language:
+        """Answers a follow-up; the language that the answer is now in."""
+        if follow_up == "again":
+            self.messages.append(Message("assistant", self.messages[-2].text))
+            return language
+        if follow_up in ("to_korean", "to_english"):
+            language = "ko" if follow_up == "to_korean" else "en"
+            self._answer(replies[language].text, language)
+            return language
+        reply = replies[language]
+        self._answer((reply.brief if follow_up == "shorter" else reply.more) or reply.text, language)
+        return language

@@ -1,0 +1,126 @@
+"""The tokenizer of the demo model: byte-level BPE trained on the corpus, one token per control mark, and the chat template.
+
+Knows nothing of training the model; needs the `tokenizers` and `transformers` packages, which are imported when used.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from webui.demo_model.corpus import Dialogue, DialogueMaker
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+PAD, BEGIN, END_OF_TEXT, END_OF_TURN = "<|pad|>", "<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"
+ROLE_MARKS = {role: f"<|{role}|>" for role in ("system", "user", "assistant")}
+CONTROL_TOKENS = (PAD, BEGIN, END_OF_TEXT, END_OF_TURN, *ROLE_MARKS.values())
+"""In the order of their ids, from 0."""
+VOCABULARY_SIZE = 3072
+CONTEXT_LENGTH = 2048
+CHAT_TEMPLATE = """\
+{{- bos_token }}
+{%- for message in messages %}
+    {%- set text = (message['content'] or '') | trim %}
+    {%- if text or message['role'] != 'system' %}
+        {{- '<|' + message['role'] + '|>' + text + '<|eot_id|>' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|assistant|>' }}
+{%- endif %}
+"""
+CUT_MESSAGES = 0.25
+CUTS = 0.12
+
+
+def train_tokenizer(
+    maker: DialogueMaker, seed: int, dialogues: int = 12_000, vocabulary_size: int = VOCABULARY_SIZE
+) -> PreTrainedTokenizerFast:
+    """A tokenizer whose merges come from conversations of the corpus."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary_size,
+        special_tokens=list(CONTROL_TOKENS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        min_frequency=2,
+        show_progress=False,
+    )
+    backend.train_from_iterator(_texts(maker, seed, dialogues), trainer)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        bos_token=BEGIN,
+        eos_token=END_OF_TEXT,
+        pad_token=PAD,
+        additional_special_tokens=[END_OF_TURN, *ROLE_MARKS.values()],
+        clean_up_tokenization_spaces=False,
+        model_max_length=CONTEXT_LENGTH,
+    )
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer
+
+
+def _texts(maker: DialogueMaker, seed: int, dialogues: int) -> Iterator[str]:
+    rng = random.Random(seed)
+    for _ in range(dialogues):
+        for message in maker.draw(rng):
+            yield message.text
+    # Syllables that the corpus does not use, so that unknown Korean words do not fall apart into single bytes.
+    for final in range(0, 28, 4):
+        yield " ".join(chr(code) for code in range(ord("가") + final, ord("힣") + 1, 28))
+
+
+class DialogueEncoder:
+    """Turns conversations into token ids, and says which of them the model must learn to produce."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, context_length: int = CONTEXT_LENGTH) -> None:
+        self._backend = tokenizer.backend_tokenizer
+        self.context_length = context_length
+        self._ids = {mark: self._backend.token_to_id(mark) for mark in CONTROL_TOKENS}
+
+    def encode(self, dialogue: Dialogue, rng: random.Random | None = None) -> tuple[list[int], list[bool]]:
+        """Ids and learn-this marks, cut before the first turn that would not fit.
+
+        With a random generator some of the visitor's words are cut into smaller tokens than usual: that is how the model learns
+        what its tokens are spelled like. The cutting is done here because the tokenizers library's own dropout takes no seed.
+        """
+        ids, learned = [self._ids[BEGIN]], [False]
+        kept = 1
+        for message in dialogue:
+            text = self._pieces(message.text, message.role != "assistant", rng)
+            ids += [self._ids[ROLE_MARKS[message.role]], *text, self._ids[END_OF_TURN]]
+            learned += [False, *([message.role == "assistant"] * (len(text) + 1))]
+            if len(ids) > self.context_length:
+                break
+            if message.role == "assistant":
+                kept = len(ids)
+        return ids[:kept], learned[:kept]
+
+    def _pieces(self, text: str, may_cut: bool, rng: random.Random | None) -> list[int]:
+        if rng is None or not may_cut or rng.random() >= CUT_MESSAGES:
+            return list(self._backend.encode(text.strip(), add_special_tokens=False).ids)
+        pieces, start = [], 0
+        text = text.strip()
+        for end in range(1, len(text) + 1):
+            if end == len(text) or rng.random() < CUTS:
+                pieces.append(text[start:end])
+                start = end
+        return [id_ for encoding in self._backend.encode_batch(pieces, add_special_tokens=False) for id_ in encoding.ids]
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer that lies in a model folder."""
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(str(folder))
+    return tokenizer
