@@ -159,7 +159,10 @@ class PromptBuilder:
         return str(self._tokenizer.apply_chat_template(turns, **options))
 
     def _ids(self, text: str) -> list[int]:
-        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
+        if not text:
+            return []
+        # Not verbose: the library would warn of every text longer than the context, which is counted here.
+        return list(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
     def _literal_ids(self, token: str) -> list[int]:
         """A control token's text as ordinary characters: cut in two, no half of it is the token any more."""

@@ -17,7 +17,7 @@ const SILENCE = 3;
 /**
  * One request's life; times in the server's monotonic seconds.
  * @typedef {object} Request
- * @property {string} id
+ * @property {number} id
  * @property {Door} door
  * @property {boolean} mine
  * @property {number | null} lane
@@ -47,12 +47,12 @@ export class Clock {
 }
 
 export class BoardModel {
-  /** @type {Map<string, Request>} */
+  /** @type {Map<number, Request>} */
   requests = new Map();
   /** @type {BoardFrame | null} */
   frame = null;
   clock = new Clock();
-  /** @type {Set<string>} */
+  /** @type {Set<number>} */
   mine = new Set();
 
   /** @param {BoardFrame} frame @param {number} now */
@@ -63,25 +63,18 @@ export class BoardModel {
     this.clock.observe(frame.t, now);
     this.frame = frame;
     for (const row of frame.requests) this.put(row);
-    if (frame.running + frame.waiting === 0) this.forgetLive();
     this.forgetOld(frame.t);
   }
 
   /** @param {RequestRow} row */
   put([id, door, lane, queued, scheduled, first, ended, end, promptTokens, tokens]) {
-    const name = String(id);
-    this.requests.set(name, { id: name, mine: this.mine.has(name), door, lane, queued, scheduled, first, ended, end, promptTokens, tokens });
+    this.requests.set(id, { id, mine: this.mine.has(id), door, lane, queued, scheduled, first, ended, end, promptTokens, tokens });
   }
 
-  /** @param {string[]} ids */
+  /** @param {number[]} ids */
   own(ids) {
     this.mine = new Set(ids);
     for (const request of this.requests.values()) request.mine = this.mine.has(request.id);
-  }
-
-  /** The engine is idle: what never ended here ended with an earlier engine. */
-  forgetLive() {
-    for (const request of this.requests.values()) if (request.ended === null) this.requests.delete(request.id);
   }
 
   /** @param {number} now */

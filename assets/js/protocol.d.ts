@@ -74,7 +74,7 @@ export interface Message {
   error?: Problem | null;
   dropped?: number;
   timing?: Timing | null;
-  request?: string | null;
+  request?: number | null;
 }
 
 export interface MessagesEvent {
@@ -134,7 +134,7 @@ export interface Events {
   text: TextEvent;
   turn: TurnEvent;
   chats: Chat[];
-  mine: string[];
+  mine: number[];
   board: BoardFrame;
   /** The tab shows another conversation now. */
   chat: string;

@@ -200,10 +200,15 @@ def test_the_board_shows_what_runs_and_nobodys_words(visit: Visiting) -> None:
     ask(writer, "My canary is 48151623. Tell me a story.")
     expect(reader.locator("batch-board")).to_contain_text(re.compile("1 of 4 lanes"), timeout=20_000)
     assert "48151623" not in reader.content()
+    expect(writer.locator("batch-board canvas")).to_have_attribute("aria-label", re.compile("1 .*yours"), timeout=10_000)
+    expect(reader.locator("batch-board canvas")).to_have_attribute(
+        "aria-label", re.compile("0 .*yours|[Nn]one"), timeout=10_000
+    )
     writer.locator("#stop").click()
     expect(reader.locator("batch-board")).to_contain_text(re.compile("0 of 4 lanes"), timeout=5_000)
     row = writer.locator("batch-board tbody tr").first
-    expect(row).to_contain_text(re.compile("stopped", re.IGNORECASE), timeout=5_000)
+    expect(row).to_contain_text(re.compile("yours.*stopped", re.IGNORECASE), timeout=5_000)
+    expect(reader.locator("batch-board tbody tr").first).to_contain_text(re.compile("visitor.*stopped", re.IGNORECASE))
 
 
 def test_eight_tabs_of_one_browser_all_load_and_answer(visit: Visiting) -> None:

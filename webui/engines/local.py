@@ -210,10 +210,8 @@ class LocalEngine:
 
 
 def _own_tokenizer(llm: ObservedLLM) -> Tokenizer:
-    """A copy, since vLLM's own threads use the original; it does not warn of long texts, which the app counts itself."""
-    tokenizer: Any = copy.deepcopy(llm.renderer.get_tokenizer())
-    tokenizer.model_max_length = sys.maxsize
-    return cast(Tokenizer, tokenizer)
+    """A copy, since vLLM's own threads use the original."""
+    return cast(Tokenizer, copy.deepcopy(llm.renderer.get_tokenizer()))
 
 
 @contextlib.contextmanager
