@@ -80,7 +80,7 @@ class BatchBoard extends HTMLElement {
     this.fresh();
   }
 
-  /** @param {string[]} ids */
+  /** @param {number[]} ids */
   own(ids) {
     this.model.own(ids);
     this.fresh();

@@ -103,7 +103,7 @@ export interface Chat {
 
 /** [id, door, lane, queued, scheduled, first, ended, end, prompt tokens, tokens]; times in the server's monotonic seconds. */
 export type RequestRow = [
-  string | number, Door, number | null, number, number | null, number | null, number | null, End | null, number, number,
+  number, Door, number | null, number, number | null, number | null, number | null, End | null, number, number,
 ];
 
 export interface BoardFrame {
