@@ -39,9 +39,9 @@ def go_on_for_long(page: Page) -> None:
 
 
 def written(page: Page) -> str:
-    """The words of the last answer, finished and unfinished, without what stands around them."""
+    """The words of the last answer, finished and unfinished, without blanks and without what stands around them."""
     answer = page.locator(".message[data-role=assistant]").last
-    return answer.locator(".blocks").inner_text() + answer.locator(".tail").inner_text()
+    return "".join((answer.locator(".blocks").inner_text() + answer.locator(".tail").inner_text()).split())
 
 
 def test_ask_and_read_the_answer_and_where_its_time_went(visit: Visiting) -> None:

@@ -90,8 +90,8 @@ async def test_twelve_sessions_on_four_lanes_wait_in_the_engine(app: AppProcess)
         await watcher.wait_for(lambda: (watcher.latest("board") or {}).get("waiting") == 8, 10)
         frame = watcher.latest("board")
         assert (frame["lanes"], frame["running"]) == (4, 4)
-        message = watcher.shown()[-1]
-        assert (message["state"], message["place"]) == ("waiting", 8)
+        await watcher.wait_for(lambda: watcher.shown()[-1].get("place") == 8, 5)
+        assert watcher.shown()[-1]["state"] == "waiting"
     finally:
         await leave(tabs)
     await idle(app, within=5)

@@ -47,7 +47,8 @@ class Supervisor:
     @property
     def engine(self) -> Engine | None:
         """The engine, if it is ready now."""
-        return self._engine if self._ready.is_set() else None
+        engine = self._engine if self._ready.is_set() else None
+        return engine if engine is not None and engine.alive else None
 
     def start(self) -> None:
         """Begins to start the engine, in the background."""
@@ -65,6 +66,7 @@ class Supervisor:
                 raise self.error
             if (engine := self.engine) is not None:
                 return engine
+            await asyncio.sleep(LOOK_EVERY)  # it has died, and that has not been noticed yet
 
     def status(self) -> dict[str, Any]:
         """What the engine is doing, as JSON types; seconds since the app's start and since this stage began."""
