@@ -90,13 +90,12 @@ async def sessions(kind: str, url: str, texts: list[str], tokens: int) -> Round:
     assert client.stdin is not None and client.stdout is not None
     client.stdin.write(json.dumps(texts).encode() + b"\n")
     assert await client.stdout.readline() == b"go\n"
-    cpu, began = time.process_time(), time.perf_counter()
+    cpu = time.process_time()
     seen = json.loads(await client.stdout.readline())
     cpu = time.process_time() - cpu
     await client.wait()
     total = sum(one["tokens"] for one in seen)
     wall = max(one["total"] for one in seen)
-    assert wall <= time.perf_counter() - began
     return Round(total / wall, sorted(one["ttft"] for one in seen), cpu / total, sum(one["bytes"] for one in seen) / total)
 
 
