@@ -31,8 +31,12 @@ async def idle(app: AppProcess, within: float) -> float:
 
 async def busy(app: AppProcess, running: int, waiting: int) -> None:
     """Waits until the engine says that exactly so many run and wait."""
-    async with httpx.AsyncClient(base_url=app.url) as client, asyncio.timeout(20):
-        while (await client.get("/api/status")).json()["requests"] != {"running": running, "waiting": waiting}:
+    seen, deadline = [], time.monotonic() + 20
+    async with httpx.AsyncClient(base_url=app.url) as client:
+        while not seen or seen[-1] != {"running": running, "waiting": waiting}:
+            requests = (await client.get("/api/status")).json()["requests"]
+            seen += [requests] if seen[-1:] != [requests] else []
+            assert time.monotonic() < deadline, seen
             await asyncio.sleep(0.02)
 
 
