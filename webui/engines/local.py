@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import psutil
 
+from webui import processes
 from webui.background import in_background
 from webui.batch.board import Board
 from webui.conversation import LIMITS, Sampling
@@ -205,7 +206,7 @@ class LocalEngine:
         if self.info.device == "CPU":
             # Asked politely, vLLM's CPU worker takes 8 s to leave a process group that nobody else is in; there is nothing
             # in it to be saved, and no device to be left in order.
-            _kill(_engine_processes())
+            processes.kill(processes.started_processes())
         await in_background(self._llm.shutdown)
 
 
@@ -226,23 +227,6 @@ def _interrupts_blocked() -> Any:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _engine_processes() -> list[psutil.Process]:
-    """What vLLM started under this process, the helper of `multiprocessing` that tidies shared memory up excepted."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if not any("resource_tracker" in word for word in process.cmdline()):
-                found.append(process)
-    return found
-
-
-def _kill(processes: list[psutil.Process]) -> None:
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(processes, timeout=2)
 
 
 def _enforces_eager(settings: Settings) -> bool:

@@ -19,9 +19,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import uvicorn
 
+from webui import processes
 from webui.background import in_background
 from webui.errors import AddressUnusable, PortTaken, WebuiError
 from webui.server.app import App
@@ -146,23 +146,7 @@ def private_temporary_folder() -> Iterator[None]:
 
 def end_children() -> None:
     """Ends whatever this process started and is still there, such as an engine that was just starting."""
-    children = psutil.Process().children(recursive=True)
-    children = [child for child in children if not _tidies_up(child)]
-    for child in children:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            child.terminate()
-    _, alive = psutil.wait_procs(children, timeout=CHILDREN_END_WITHIN)
-    for child in alive:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            child.kill()
-
-
-def _tidies_up(child: psutil.Process) -> bool:
-    """Whether it is the helper of `multiprocessing` that removes shared memory once its parent has gone."""
-    try:
-        return any("resource_tracker" in word for word in child.cmdline())
-    except psutil.Error:
-        return False
+    processes.end(processes.started_processes(), within=CHILDREN_END_WITHIN)
 
 
 def run(settings: Settings) -> int:
