@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,11 +28,6 @@ def shared_memory() -> set[str]:
     """What lies in the machine's shared memory."""
     folder = Path("/dev/shm")
     return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-
-
-def temporary_files() -> set[str]:
-    """What the app may have left in the temporary folder."""
-    return {path.name for path in Path(tempfile.gettempdir()).iterdir() if not path.name.startswith("batchat-test-")}
 
 
 def gone_within_seconds(children: list[psutil.Process], memory: set[str], seconds: float = 5) -> None:
@@ -100,9 +94,11 @@ async def test_a_killed_engine_is_started_again(starting: AppProcess, victim: st
         assert frame["running"] <= frame["lanes"] == 4
 
 
-async def test_a_signal_lets_a_running_answer_have_its_seconds_and_leaves_nothing_behind() -> None:
-    memory, files = shared_memory(), temporary_files()
-    with running_app() as app:
+async def test_a_signal_lets_a_running_answer_have_its_seconds_and_leaves_nothing_behind(
+    tmp_path: Path,
+) -> None:
+    memory = shared_memory()
+    with running_app(temporary=tmp_path) as app:
         app.wait_until_ready()
         children = app.children()
         assert any("EngineCore" in str(child.cmdline()) for child in children)
@@ -127,7 +123,7 @@ async def test_a_signal_lets_a_running_answer_have_its_seconds_and_leaves_nothin
     with socket.socket() as again:
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         again.bind(("127.0.0.1", port))
-    assert temporary_files() <= files
+    assert list(tmp_path.iterdir()) == []
     assert "Traceback" not in app.output
 
 
