@@ -106,6 +106,12 @@ class UnknownPath(WebuiError):
     sentence = "There is no {path} here. README, “The API”, lists what there is."
 
 
+class WrongMethod(WebuiError):
+    code = "wrong_method"
+    http_status = 405
+    sentence = "{path} wants the method {method}."
+
+
 class BodyTooLarge(WebuiError):
     code = "body_too_large"
     http_status = 413

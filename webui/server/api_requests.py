@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from webui.errors import BadInput, BodyTooLarge
 
 BODY_AT_MOST = 4_000_000  # bytes
+TOKENIZED_AT_MOST = 500_000  # bytes of a body whose text is tokenized in full, which no length of context ends
 LENGTHS = {  # path of what generates -> the fields that say how long an answer may get, the one to be set if none is last
     "/v1/chat/completions": ("max_tokens", "max_completion_tokens"),
     "/v1/completions": ("max_tokens",),
@@ -42,25 +43,26 @@ class ApiRequest:
 
     Attributes:
         body: its JSON as it goes on.
-        answers: how many answers it asks for: each takes a lane.
+        answers: how many answers it asks for, each of which takes a lane; 1 for what generates nothing.
     """
 
     body: bytes
     answers: int
 
 
-async def read_body(request: Request) -> bytes | None:
+async def read_body(path: str, request: Request) -> bytes | None:
     """The body; None if the client has gone.
 
     Raises:
         BodyTooLarge
     """
     content = bytearray()
+    limit = BODY_AT_MOST if path in LENGTHS else TOKENIZED_AT_MOST
     try:
         async for part in request.stream():
             content += part
-            if len(content) > BODY_AT_MOST:
-                raise BodyTooLarge(limit=BODY_AT_MOST)
+            if len(content) > limit:
+                raise BodyTooLarge(limit=limit)
     except ClientDisconnect:
         return None
     return bytes(content)
@@ -91,7 +93,7 @@ def checked(path: str, content: bytes, max_tokens: int | None, priority: int | N
     for field in OVERRIDDEN:
         body.pop(field, None)
     if path not in LENGTHS:
-        return ApiRequest(orjson.dumps(body), 0)
+        return ApiRequest(orjson.dumps(body), 1)
     if priority is not None:
         body["priority"] = priority
     if max_tokens is not None:
@@ -100,7 +102,8 @@ def checked(path: str, content: bytes, max_tokens: int | None, priority: int | N
 
 
 def _answers(body: dict[str, Any]) -> int:
-    count = _whole(body, "n") or 1
+    given = _whole(body, "n")
+    count = 1 if given is None else given
     if count < 1:
         raise BadInput(field="n", reason="at least 1 is wanted")
     prompt = body.get("prompt")

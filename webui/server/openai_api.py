@@ -23,13 +23,15 @@ from webui.background import in_background
 from webui.batch.board import Board
 from webui.engines.local import LocalEngine
 from webui.engines.supervisor import Supervisor
-from webui.errors import BadInput, EngineNotReady, EngineRestarting, UnknownPath, WebuiError
+from webui.errors import BadInput, EngineNotReady, EngineRestarting, UnknownPath, WebuiError, WrongMethod
 from webui.server.api_keys import ApiKeys
 from webui.server.api_requests import LENGTHS, checked, read_body
 from webui.settings import Settings
 
-GENERATING = frozenset(LENGTHS)
-ANSWERED = GENERATING | {"/v1/models", "/tokenize", "/detokenize", "/version"}  # by vLLM
+ANSWERED = {  # by vLLM
+    **dict.fromkeys((*LENGTHS, "/tokenize", "/detokenize"), "POST"),
+    **dict.fromkeys(("/v1/models", "/version"), "GET"),
+}
 OURS = frozenset({"/metrics"})  # answered elsewhere in the app, but kept by the same keys; /health is open to all
 PREFIXES = ("/v1/", "/v2/", "/inference/", "/cohere/", "/openai/")  # where no other path is anybody's
 # What else vLLM can register, by name: a test walks its routes and fails on one that stands nowhere.
@@ -86,10 +88,12 @@ class OpenAIApi:
     async def _enter(self, page: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         path = _path(scope)
         try:
-            if path not in ANSWERED | OURS:
+            if path not in ANSWERED and path not in OURS:
                 raise UnknownPath(path=path)
             owner = self._keys.owner(scope)
-            if path in ANSWERED:
+            if method := ANSWERED.get(path):
+                if scope["method"] != method:
+                    raise WrongMethod(path=path, method=method)
                 await self._answer(path, owner, scope, receive, send)
                 return
         except WebuiError as error:
@@ -102,14 +106,11 @@ class OpenAIApi:
         if scope["method"] != "POST":
             await application(_plain(scope), receive, send)
             return
-        content = await read_body(Request(scope, receive))
+        content = await read_body(path, Request(scope, receive))
         if content is None:
             return
         request = checked(path, content, self._settings.max_tokens, self._priority())
         scope, receive = _plain(scope, request.body), _replayed(request.body, receive)
-        if path not in GENERATING:
-            await application(scope, receive, send)
-            return
         limit = self._settings.max_requests
         if request.answers > limit:
             raise BadInput(field="n", reason=f"{request.answers} answers are asked for; {limit} at once is the limit")
@@ -141,8 +142,8 @@ class OpenAIApi:
 
     def _refusal(self, error: WebuiError) -> Response:
         """An error in the form of OpenAI's own; whoever may come back later is told when."""
-        status = HTTPStatus(error.http_status)
-        kind = {429: "rate_limit_error"}.get(status, "server_error" if status.is_server_error else "invalid_request_error")
+        status = error.http_status
+        kind = {429: "rate_limit_error"}.get(status, "server_error" if status >= 500 else "invalid_request_error")
         headers = {}
         if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
             headers["retry-after"] = str(self._retry_after())
