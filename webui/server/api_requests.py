@@ -93,12 +93,19 @@ def checked(path: str, content: bytes, max_tokens: int | None, priority: int | N
     for field in OVERRIDDEN:
         body.pop(field, None)
     if path not in LENGTHS:
-        return ApiRequest(orjson.dumps(body), 1)
+        return ApiRequest(_written(body), 1)
     if priority is not None:
         body["priority"] = priority
     if max_tokens is not None:
         _limit_length(body, path, max_tokens)
-    return ApiRequest(orjson.dumps(body), _answers(body))
+    return ApiRequest(_written(body), _answers(body))
+
+
+def _written(body: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError:  # what could be read can be written, but for its depth
+        raise BadInput(field="body", reason="is nested too deeply") from None
 
 
 def _answers(body: dict[str, Any]) -> int:

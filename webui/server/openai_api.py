@@ -36,8 +36,17 @@ OURS = frozenset({"/metrics"})  # answered elsewhere in the app, but kept by the
 PREFIXES = ("/v1/", "/v2/", "/inference/", "/cohere/", "/openai/")  # where no other path is anybody's
 # What else vLLM can register, by name: a test walks its routes and fails on one that stands nowhere.
 BLOCKED = frozenset(
-    "/load /ping /invocations /generative_scoring /scale_elastic_ep /is_scaling_elastic_ep /tokenizer_info "
-    "/docs /docs/oauth2-redirect /redoc /openapi.json".split()
+    "/load /ping /invocations /generative_scoring /scale_elastic_ep /is_scaling_elastic_ep /tokenizer_info /ready /readyz "
+    # its documentation
+    "/docs /docs/oauth2-redirect /redoc /openapi.json "
+    # models that do not generate
+    "/pooling /classify /score /rerank "
+    # the profiler, faults, several machines
+    "/start_profile /stop_profile /fault_tolerance/apply /fault_tolerance/status /abort_requests "
+    # its development mode
+    "/server_info /reset_prefix_cache /reset_mm_cache /reset_encoder_cache /collective_rpc /sleep /wake_up /is_sleeping "
+    "/pause /resume /is_paused /init_weight_transfer_engine /start_weight_update /start_draft_weight_update /update_weights "
+    "/finish_weight_update /update_weight_version /weight_info /get_world_size".split()
 )
 PRIORITY = 1  # of a program's request; a visitor's is 0, and the lower goes first
 RETRY_WHEN_READY = 5  # seconds
