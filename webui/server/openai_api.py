@@ -33,10 +33,10 @@ ANSWERED = {  # by vLLM
     **dict.fromkeys(("/v1/models", "/version"), "GET"),
 }
 OURS = frozenset({"/metrics"})  # answered elsewhere in the app, but kept by the same keys; /health is open to all
-PREFIXES = ("/v1/", "/v2/", "/inference/", "/cohere/", "/openai/")  # where no other path is anybody's
+PREFIXES = ("/v1/", "/v2/", "/inference/", "/cohere/", "/adapters/")  # where no other path is anybody's
 # What else vLLM can register, by name: a test walks its routes and fails on one that stands nowhere.
 BLOCKED = frozenset(
-    "/load /ping /invocations /generative_scoring /scale_elastic_ep /is_scaling_elastic_ep /tokenizer_info /ready /readyz "
+    "/load /ping /invocations /adapters /generative_scoring /scale_elastic_ep /is_scaling_elastic_ep /tokenizer_info /ready /readyz "
     # its documentation
     "/docs /docs/oauth2-redirect /redoc /openapi.json "
     # models that do not generate
