@@ -1,6 +1,7 @@
-"""EleutherAI's evaluation harness against the API, from an environment of its own: README, “Working on it”, says how to make it.
+"""EleutherAI's evaluation harness against the API.
 
-Its packages are many and not the app's, so without that environment the test is skipped.
+Its packages are many and not the app's: it has an environment of its own, which README, “Working on it”, tells how to make.
+Without that the test is skipped.
 """
 
 from __future__ import annotations
