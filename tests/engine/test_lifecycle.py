@@ -56,6 +56,8 @@ async def test_the_address_answers_within_two_seconds_and_says_what_is_loading(s
     # Counted in processor seconds of the app, which a busy machine does not stretch.
     assert psutil.Process(starting.process.pid).cpu_times().user < 2 or status["elapsed"] < 2
     assert status["stage"] in ("importing", "loading")
+    early = httpx.get(f"{starting.url}/v1/models")
+    assert early.status_code == 503 and early.json()["error"]["code"] == "engine_not_ready"
     assert httpx.get(f"{starting.url}/health").status_code == 503
 
 
@@ -87,9 +89,13 @@ async def test_a_killed_engine_is_started_again(starting: AppProcess, victim: st
         assert answer.error is not None and answer.error["code"] == "engine_stopped"
         waiting = await two.send("What is the last letter of English alphabets?", sampling={"temperature": 0})
         assert httpx.get(f"{starting.url}/health").status_code == 503
+        refused = httpx.get(f"{starting.url}/v1/models")
+        assert refused.status_code == 503 and refused.json()["error"]["code"] == "engine_restarting"
         answered = await two.answered(waiting)
         assert answered.end == "stop" and "Z" in answered.text
         assert (await one.ask("Hello!")).end == "stop"
+        program = httpx.post(f"{starting.url}/v1/completions", json={"prompt": "a", "max_tokens": 2}, timeout=60)
+        assert program.status_code == 200, program.text
         frame = two.latest("board")
         assert frame["running"] <= frame["lanes"] == 4
 

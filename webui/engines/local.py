@@ -236,7 +236,7 @@ def _enforces_eager(settings: Settings) -> bool:
 
 def _defaults(settings: Settings) -> dict[str, Any]:
     """What the app chooses where the user says nothing and vLLM's own default does not suit a chat on this machine."""
-    defaults: dict[str, Any] = {"enforce_eager": _enforces_eager(settings)}
+    defaults: dict[str, Any] = {"enforce_eager": _enforces_eager(settings), "served_model_name": _served_name(settings)}
     if settings.is_demo_model and _on_cpu():
         defaults["dtype"] = "float32"  # the same answers on CPUs with and without bfloat16 units, and no slower
     memory_is_given = settings.gpu_memory_utilization is not None or "VLLM_CPU_KVCACHE_SPACE" in os.environ
@@ -244,6 +244,11 @@ def _defaults(settings: Settings) -> dict[str, Any]:
         # vLLM would take nearly all memory of a machine that is somebody's own.
         defaults["kv_cache_memory_bytes"] = size
     return defaults
+
+
+def _served_name(settings: Settings) -> str:
+    """A model's id, or its folder's name: where it lies on this machine is nobody's business at the API."""
+    return Path(settings.model).resolve().name if Path(settings.model).is_dir() else settings.model
 
 
 def _on_cpu() -> bool:

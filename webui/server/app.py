@@ -16,12 +16,14 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import webui
+from webui.admission import Admission
 from webui.batch.board import Board
 from webui.chats import Chats
 from webui.engines.local import LocalEngines
 from webui.engines.supervisor import Supervisor
 from webui.errors import Internal, WebuiError
 from webui.server.chat_api import ChatApi
+from webui.server.openai_api import OpenAIApi
 from webui.server.page import ASSETS, PUBLIC, Assets, Page
 from webui.server.stream import Everybody
 from webui.server.visitors import VisitorCookie
@@ -52,31 +54,32 @@ class App:
         self.settings = settings
         self.board = Board()
         self.supervisor = Supervisor(LocalEngines(settings, self.board), self._engine_changed)
-        self.chats = Chats(self.supervisor, self.board, settings)
+        admission = Admission(settings.max_waiting, lanes=lambda: self.board.lanes.count)
+        self.chats = Chats(self.supervisor, self.board, settings, admission)
+        self.api = OpenAIApi(self.supervisor, self.board, admission, settings)
         self.everybody = Everybody(self.supervisor, self.board)
         self.page = Page()
         self.asgi = self._assemble()
 
     def _assemble(self) -> ASGIApp:
-        api = ChatApi(self.chats, self.everybody, self.supervisor)
-        return Starlette(
+        chat_api = ChatApi(self.chats, self.everybody, self.supervisor)
+        page = Starlette(
             routes=[
                 Route("/health", self._health),
                 Route("/api/status", self._status),
-                *api.routes(),
+                *chat_api.routes(),
                 *(Mount(f"/assets/{folder}", Assets(directory=ASSETS / folder)) for folder in PUBLIC),
                 Mount("/", self.page),
             ],
-            middleware=[
-                Middleware(SecurityHeaders),
-                Middleware(VisitorCookie, path=self.settings.root_path),
-            ],
+            middleware=[Middleware(VisitorCookie, path=self.settings.root_path)],
             exception_handlers={WebuiError: _say_error, HTTPException: _say_http_error, Exception: _say_internal_error},
         )
+        return SecurityHeaders(self.api.around(page))
 
     def _engine_changed(self) -> None:
         if self.supervisor.stage == "restarting":
             self.board.reset(self.board.lanes.count)
+        self.api.engine_changed()
         self.everybody.tell_status()
 
     async def _health(self, request: Request) -> Response:
