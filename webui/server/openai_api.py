@@ -41,8 +41,9 @@ BLOCKED = frozenset(
     "/docs /docs/oauth2-redirect /redoc /openapi.json "
     # models that do not generate
     "/pooling /classify /score /rerank "
-    # the profiler, faults, several machines
-    "/scale_elastic_ep /is_scaling_elastic_ep /start_profile /stop_profile /fault_tolerance/apply /fault_tolerance/status /abort_requests "
+    # several machines, the profiler, faults
+    "/scale_elastic_ep /is_scaling_elastic_ep /abort_requests /start_profile /stop_profile /fault_tolerance/apply "
+    "/fault_tolerance/status "
     # its development mode
     "/server_info /reset_prefix_cache /reset_mm_cache /reset_encoder_cache /collective_rpc /sleep /wake_up /is_sleeping "
     "/pause /resume /is_paused /init_weight_transfer_engine /start_weight_update /start_draft_weight_update /update_weights "
