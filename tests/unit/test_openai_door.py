@@ -27,6 +27,7 @@ from webui.engines.supervisor import Supervisor
 from webui.errors import BadInput, BadSetting, QueueFull, TooManyRequests
 from webui.server import openai_api
 from webui.server.api_requests import BODY_AT_MOST, LENGTHS, MEDIA, REFUSED, TOKENIZED_AT_MOST, checked
+from webui.server.app import App
 from webui.server.openai_api import ANSWERED, BLOCKED, OURS, OpenAIApi
 from webui.settings import Settings
 
@@ -334,3 +335,11 @@ def test_admission_counts_what_is_in_and_nothing_else(requests: list[tuple[str, 
             inside.pop(0)[2].__exit__(None, None, None)
         for owner in "abc":
             assert admission.in_flight(owner) == sum(n for name, n, _ in inside if name == owner)
+
+
+async def test_the_page_says_when_to_come_back_too() -> None:
+    app = App(Settings(max_waiting=0))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app.asgi), base_url="http://testserver") as client:
+        refused = await client.post(f"/api/chats/{'0' * 32}/messages", json={"text": "Hello!"}, headers={"x-batchat": "1"})
+    assert refused.status_code == 503 and refused.json()["error"]["code"] == "queue_full"
+    assert int(refused.headers["retry-after"]) > 0

@@ -145,23 +145,23 @@ class OpenAIApi:
         return self._application
 
     def _refusal(self, error: WebuiError) -> Response:
-        """An error in the form of OpenAI's own; whoever may come back later is told when."""
+        """An error in the form of OpenAI's own."""
         status = error.http_status
         kind = {429: "rate_limit_error"}.get(status, "server_error" if status >= 500 else "invalid_request_error")
-        headers = {}
-        if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-            headers["retry-after"] = str(self._retry_after())
+        headers = self.retry_after(error)
         if status == HTTPStatus.UNAUTHORIZED:
             headers["www-authenticate"] = "Bearer"
         body = {"message": error.message, "type": kind, "param": error.params.get("field"), "code": error.code}
         return JSONResponse({"error": body}, status, headers)
 
-    def _retry_after(self) -> int:
-        """Seconds until a place may be free."""
+    def retry_after(self, error: WebuiError) -> dict[str, str]:
+        """The header that tells whoever may come back later when a place may be free; none with any other error."""
+        if error.http_status not in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+            return {}
         if self._supervisor.engine is None:
-            return RETRY_WHEN_READY
-        estimate = self._board.wait_estimate(max(1, self._board.waiting)) or 1.0
-        return max(1, min(RETRY_AT_MOST, math.ceil(estimate)))
+            return {"retry-after": str(RETRY_WHEN_READY)}
+        seconds = self._board.wait_estimate(max(1, self._board.waiting)) or 1.0
+        return {"retry-after": str(max(1, min(RETRY_AT_MOST, math.ceil(seconds))))}
 
 
 def _path(scope: Scope) -> str:
