@@ -1,7 +1,8 @@
 """What our door costs a program: the API of the app against vLLM's stock server, the same model and arguments, in one run.
 
 Both are started once and asked in turns, several rounds, each round by so many streamed chat completions at once from another
-process; the figures are medians over the rounds, the ratios and differences are those of the rounds themselves.
+process. CPU per token is that of the server's own process, without its engine's. The figures are medians over the rounds, the
+ratios and differences are those of the rounds themselves.
 
     python -m benchmarks.api_overhead --sessions 16 --lanes 16 --tokens 200
 """
@@ -15,6 +16,8 @@ import statistics
 import sys
 import time
 from contextlib import ExitStack
+
+import psutil
 
 from benchmarks.chat_load import Round, prompts, sessions
 from benchmarks.start import CONTEXT, MEMORY, answers, free_port, process, until
@@ -35,19 +38,28 @@ def servers(lanes: int) -> dict[str, list[str]]:
     }
 
 
+def cpu_seconds(process: psutil.Process) -> float:
+    """Processor time of a process alone, without that of the engine that it started."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
 def measure(count: int, lanes: int, tokens: int, rounds: int) -> dict[str, list[Round]]:
     """Both servers in turns; the first round warms them up and is not counted."""
     results: dict[str, list[Round]] = {name: [] for name in servers(lanes)}
     with ExitStack() as running:
-        urls = {}
+        urls, front_ends = {}, {}
         for name, command in servers(lanes).items():
             port = str(free_port())
-            running.enter_context(process([*command, "--port", port]))
+            server = running.enter_context(process([*command, "--port", port]))
+            front_ends[name] = psutil.Process(server.pid)
             urls[name] = f"http://127.0.0.1:{port}"
             until(lambda url=urls[name]: answers(url, "/v1/models") is not None, time.perf_counter())  # type: ignore[misc]
         for number in range(rounds + 1):
             for name in sorted(urls, reverse=number % 2 == 0):
+                before = cpu_seconds(front_ends[name])
                 one = asyncio.run(sessions("api", urls[name], prompts(count), tokens))
+                one.cpu = (cpu_seconds(front_ends[name]) - before) / (count * tokens)
                 results[name] += [one] if number else []
             print("." if number else "warm", end=" ", flush=True)
     print()
@@ -58,12 +70,12 @@ def report(results: dict[str, list[Round]], count: int, tokens: int) -> None:
     """A table and the two figures."""
     pairs = list(zip(results["ours"], results["stock"], strict=True))
     print(f"{count} programs x {tokens} tokens, medians of {len(pairs)} rounds, on {os.cpu_count()} cores")
-    print(f"{'':22}{'tokens/s':>9}{'TTFT p50':>10}{'TTFT p95':>10}{'bytes/token':>12}")
+    print(f"{'':22}{'tokens/s':>9}{'TTFT p50':>10}{'TTFT p95':>10}{'CPU/token':>11}{'bytes/token':>12}")
     for name, label in (("stock", "vLLM's stock server"), ("ours", "Batchat's API")):
         rounds = results[name]
         p50, p95 = (statistics.median(percentile(one.ttft, p) for one in rounds) * 1000 for p in (50, 95))
-        throughput, wire = (statistics.median(value) for value in zip(*((r.throughput, r.wire) for r in rounds), strict=True))
-        print(f"{label:22}{throughput:9.0f}{p50:7.0f} ms{p95:7.0f} ms{wire:12.0f}")
+        throughput, cpu, wire = (statistics.median(getattr(one, of) for one in rounds) for of in ("throughput", "cpu", "wire"))
+        print(f"{label:22}{throughput:9.0f}{p50:7.0f} ms{p95:7.0f} ms{cpu * 1000:8.3f} ms{wire:12.0f}")
     ratio = statistics.median(ours.throughput / stock.throughput for ours, stock in pairs)
     gap = statistics.median(percentile(ours.ttft, 95) - percentile(stock.ttft, 95) for ours, stock in pairs) * 1000
     print(f"throughput {ratio:.2f} of the stock server's, p95 TTFT {gap:+.0f} ms")

@@ -9,7 +9,6 @@ import re
 import shlex
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from openai import AsyncOpenAI, OpenAI
 
 from tests.app_process import ROOT, AppProcess, Tab, tab
 from tests.engine.test_answers import busy, idle
-from webui.server.api_requests import LENGTHS, MEDIA, OVERRIDDEN, REFUSED
+from webui.server.api_requests import DROPPED, LENGTHS, MEDIA, REFUSED
 from webui.server.openai_api import ANSWERED, BLOCKED, OURS, PREFIXES
 
 pytestmark = pytest.mark.engine
@@ -141,15 +140,20 @@ async def test_a_whole_answer_that_nobody_waits_for_frees_its_lane(
 
 
 async def test_one_that_waits_leaves_the_line_too(app: AppProcess, async_client: AsyncOpenAI) -> None:
-    asking = [asyncio.create_task(async_client.chat.completions.create(model=MODEL, messages=STORY, **LONG)) for _ in range(5)]
-    await busy(app, running=4, waiting=1)
-    asking[-1].cancel()
-    began = time.monotonic()
-    await busy(app, running=4, waiting=0)
-    assert time.monotonic() - began < 2
-    for one in asking:
-        one.cancel()
-    await asyncio.gather(*asking, return_exceptions=True)
+    chat = async_client.chat.completions.create
+    async with tab(app.url) as watcher:
+
+        def line() -> int:
+            return int((watcher.latest("board") or {}).get("waiting", 0))
+
+        asking = [asyncio.create_task(chat(model=MODEL, messages=STORY, **LONG)) for _ in range(5)]
+        await watcher.wait_for(lambda: line() == 1, 10)
+        asking[-1].cancel()
+        await watcher.wait_for(lambda: line() == 0, 2)
+        assert not any(one.done() for one in asking[:-1])
+        for one in asking:
+            one.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
     await idle(app, within=5)
 
 
@@ -177,6 +181,27 @@ async def test_the_board_shows_each_request_once(app: AppProcess, async_client: 
 def rows(watcher: Tab) -> dict[int, list[Any]]:
     """Number of a request -> the latest that the board said of it."""
     return {row[0]: row for kind, data in watcher.events if kind == "board" for row in data["requests"]}
+
+
+async def test_visitors_go_before_programs(app: AppProcess, async_client: AsyncOpenAI) -> None:
+    def ask(tokens: int) -> asyncio.Task[Any]:
+        length: Any = {"max_tokens": tokens, "extra_body": {"min_tokens": tokens, "priority": -9}}
+        return asyncio.create_task(async_client.chat.completions.create(model=MODEL, messages=STORY, **length))
+
+    async with tab(app.url) as visitor:
+        running = [ask(1500) for _ in range(4)]
+        await busy(app, running=4, waiting=0)
+        line = [ask(1500) for _ in range(6)]
+        await asyncio.sleep(0.3)
+        id = await visitor.send("Hello!", sampling={"temperature": 0})
+        await asyncio.sleep(0.3)
+        running[0].cancel()
+        answer = await visitor.answered(id)
+        assert answer.end == "stop" and not any(one.done() for one in line)
+        for one in (*running, *line):
+            one.cancel()
+        await asyncio.gather(*running, *line, return_exceptions=True)
+    await idle(app, within=5)
 
 
 # ---- other clients
@@ -266,7 +291,7 @@ PASSING = """
     continue_final_message documents echo enable_response_messages frequency_penalty ignore_eos include include_reasoning
     include_stop_str_in_output input instructions length_penalty logit_bias logprob_token_ids logprobs max_completion_tokens
     max_output_tokens max_tokens max_tool_calls messages metadata min_p min_tokens model n parallel_tool_calls
-    presence_penalty previous_input_messages prompt prompt_cache_key prompt_logprobs reasoning reasoning_effort
+    presence_penalty previous_input_messages priority prompt prompt_cache_key prompt_logprobs reasoning reasoning_effort
     repetition_detection repetition_penalty response_format return_assistant_tokens_mask return_prompt_text
     return_token_ids return_token_offsets return_token_strs return_tokens_as_token_ids routed_experts_prompt_start seed
     service_tier session_id skip_special_tokens spaces_between_special_tokens stop stop_token_ids store stream
@@ -289,8 +314,8 @@ def test_every_field_of_vllms_is_known_here() -> None:
     }
     requests = [*generating.values(), DetokenizeRequest, TokenizeChatRequest, TokenizeCompletionRequest]
     fields = {field for request in requests for field in request.model_fields}
-    assert fields == {*PASSING, *OVERRIDDEN, *REFUSED}
-    assert not {*PASSING} & {*REFUSED, *OVERRIDDEN}
+    assert fields == {*PASSING, *REFUSED, DROPPED}
+    assert not {*PASSING} & {*REFUSED, DROPPED}
     for path, names in LENGTHS.items():
         assert {field for field in generating[path].model_fields if re.fullmatch(r"max_\w*tokens", field)} == set(names)
     assert set(MM_PARSER_MAP) - MEDIA == {"text", "thinking", "input_text", "output_text", "refusal", "tool_reference"}

@@ -8,7 +8,6 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -28,7 +27,8 @@ from webui.engines.supervisor import Supervisor
 from webui.errors import BadInput, BadSetting, QueueFull, TooManyRequests
 from webui.server import openai_api
 from webui.server.api_requests import BODY_AT_MOST, LENGTHS, MEDIA, REFUSED, TOKENIZED_AT_MOST, checked
-from webui.server.openai_api import ANSWERED, BLOCKED, OURS, PRIORITY, OpenAIApi
+from webui.server.app import App
+from webui.server.openai_api import ANSWERED, BLOCKED, OURS, OpenAIApi
 from webui.settings import Settings
 
 KEYS = ("key-of-alice", "key-of-bob")
@@ -41,8 +41,8 @@ class StandIn(LocalEngine):
 
     alive = True  # type: ignore[assignment]
 
-    def __init__(self, policy: str = "fcfs") -> None:
-        self._llm: Any = SimpleNamespace(vllm_config=SimpleNamespace(scheduler_config=SimpleNamespace(policy=policy)))
+    def __init__(self) -> None:
+        """Without vLLM's object."""
 
     async def shutdown(self) -> None:
         self.alive = False  # type: ignore[misc]
@@ -73,9 +73,9 @@ class Upstream:
 class House:
     """A door, what is behind it, and a client before it."""
 
-    def __init__(self, settings: Settings, upstream: Upstream, policy: str) -> None:
+    def __init__(self, settings: Settings, upstream: Upstream) -> None:
         async def start(report: Any) -> StandIn:
-            return StandIn(policy)
+            return StandIn()
 
         async def page(request: Request) -> Response:
             return PlainTextResponse("the page")
@@ -99,10 +99,10 @@ class House:
 
 
 @asynccontextmanager
-async def house(monkeypatch: pytest.MonkeyPatch, policy: str = "fcfs", **settings: Any) -> AsyncIterator[House]:
+async def house(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> AsyncIterator[House]:
     upstream = Upstream()
     monkeypatch.setattr(openai_api, "_build", upstream.build)
-    one = House(Settings(**settings), upstream, policy)
+    one = House(Settings(**settings), upstream)
     one.supervisor.start()
     await one.supervisor.ready()
     try:
@@ -196,7 +196,7 @@ async def test_before_the_engine_is_ready_and_while_it_restarts_the_api_says_so(
         await one.supervisor.ready()
         assert (await one.post()).status_code == 200
         assert one.upstream.built == 2  # for each engine its own
-    starting = House(Settings(), Upstream(), "fcfs")
+    starting = House(Settings(), Upstream())
     response = await starting.post()
     assert response.status_code == 503 and error_of(response)["code"] == "engine_not_ready"
 
@@ -244,11 +244,12 @@ async def test_headers_stay_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         assert set(one.upstream.headers[0]) == {"host", "content-type", "content-length"}
 
 
-@pytest.mark.parametrize(("policy", "expected"), [("priority", PRIORITY), ("fcfs", None)])
-async def test_the_door_chooses_the_priority(monkeypatch: pytest.MonkeyPatch, policy: str, expected: int | None) -> None:
-    async with house(monkeypatch, policy=policy) as one:
-        await one.post({**HELLO, "priority": -5, "request_id": "page-1"})
-        assert one.upstream.bodies == [HELLO | ({} if expected is None else {"priority": expected})]
+async def test_no_request_bears_an_id_of_its_own_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with house(monkeypatch) as one:
+        for path in ANSWERED:
+            if ANSWERED[path] == "POST":
+                await one.post({**HELLO, "request_id": "page-1"}, path=path)
+        assert len(one.upstream.bodies) == 5 and all(body == HELLO for body in one.upstream.bodies)
 
 
 @pytest.mark.parametrize(("path", "limit"), [(CHAT, BODY_AT_MOST), ("/tokenize", TOKENIZED_AT_MOST)])
@@ -276,16 +277,16 @@ async def test_other_origins_may_come_only_when_told_so(monkeypatch: pytest.Monk
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"1", b"[" * 100_000, b'{"a":' * 300 + b"1" + b"}" * 300])
 def test_what_is_no_request_is_named(content: bytes) -> None:
     with pytest.raises(BadInput):
-        checked(CHAT, content, None, None)
+        checked(CHAT, content, None)
 
 
 @pytest.mark.parametrize("field", sorted(REFUSED))
 def test_what_must_not_pass_is_named(field: str) -> None:
     for path in ANSWERED:
         with pytest.raises(BadInput) as refused:
-            checked(path, orjson.dumps({**HELLO, field: True}), None, None)
+            checked(path, orjson.dumps({**HELLO, field: True}), None)
         assert refused.value.params["field"] == field
-    assert checked(CHAT, orjson.dumps({**HELLO, field: None}), None, None).answers == 1
+    assert checked(CHAT, orjson.dumps({**HELLO, field: None}), None).answers == 1
 
 
 @pytest.mark.parametrize("kind", sorted(MEDIA))
@@ -293,21 +294,21 @@ def test_only_text_passes(kind: str) -> None:
     for part in ({"type": kind}, {kind: "http://10.0.0.1/"}):
         for body in ({"messages": [{"role": "user", "content": [part]}]}, {"input": [{"type": "message", "content": [part]}]}):
             with pytest.raises(BadInput):
-                checked(CHAT, orjson.dumps(body), None, None)
+                checked(CHAT, orjson.dumps(body), None)
 
 
 @pytest.mark.parametrize("value", ["9", 9.0, True, [9], {}])
 def test_what_only_looks_like_a_number_passes_no_limit(value: Any) -> None:
     for body in ({"n": value}, {"max_tokens": value}):
         with pytest.raises(BadInput):
-            checked("/v1/completions", orjson.dumps({"prompt": "a", **body}), 10, None)
+            checked("/v1/completions", orjson.dumps({"prompt": "a", **body}), 10)
 
 
 @given(st.sampled_from(sorted(LENGTHS)), st.integers(1, 50), st.dictionaries(st.sampled_from(sorted(REFUSED)), st.none()))
 def test_no_answer_is_longer_than_the_settings_allow(path: str, limit: int, extra: dict[str, None]) -> None:
     for given_length in (None, 1, limit, limit + 1, 10**6):
         for field in LENGTHS[path]:
-            body = orjson.loads(checked(path, orjson.dumps({**extra, field: given_length}), limit, None).body)
+            body = orjson.loads(checked(path, orjson.dumps({**extra, field: given_length}), limit).body)
             lengths = [body[name] for name in LENGTHS[path] if body.get(name) is not None]
             assert lengths and max(lengths) <= limit
             assert given_length is None or lengths == [min(given_length, limit)]
@@ -334,3 +335,11 @@ def test_admission_counts_what_is_in_and_nothing_else(requests: list[tuple[str, 
             inside.pop(0)[2].__exit__(None, None, None)
         for owner in "abc":
             assert admission.in_flight(owner) == sum(n for name, n, _ in inside if name == owner)
+
+
+async def test_the_page_says_when_to_come_back_too() -> None:
+    app = App(Settings(max_waiting=0))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app.asgi), base_url="http://testserver") as client:
+        refused = await client.post(f"/api/chats/{'0' * 32}/messages", json={"text": "Hello!"}, headers={"x-batchat": "1"})
+    assert refused.status_code == 503 and refused.json()["error"]["code"] == "queue_full"
+    assert int(refused.headers["retry-after"]) > 0

@@ -28,8 +28,7 @@ REFUSED = frozenset(
     "use_beam_search prompt_embeds media_io_kwargs mm_processor_kwargs chat_template kv_transfer_params ec_transfer_params "
     "vllm_xargs background previous_response_id".split()
 )
-# What the app decides: the id tells doors apart, the priority orders them.
-OVERRIDDEN = ("request_id", "priority")
+DROPPED = "request_id"  # tells doors apart; whatever a program says, its request gets one of the API's
 # Kinds of content that this server does not take; vLLM would fetch some of them from an address that the program names.
 MEDIA = frozenset(
     "image_url image_pil image_embeds input_image audio_url audio_embeds input_audio video_url video_embeds prompt_embeds "
@@ -68,14 +67,13 @@ async def read_body(path: str, request: Request) -> bytes | None:
     return bytes(content)
 
 
-def checked(path: str, content: bytes, max_tokens: int | None, priority: int | None) -> ApiRequest:
+def checked(path: str, content: bytes, max_tokens: int | None) -> ApiRequest:
     """Holds a request to the rules.
 
     Args:
         path: which of the API's it is for.
         content: the body as it came.
         max_tokens: the longest answer that the settings allow.
-        priority: the engine's priority of this door; None for an engine without.
 
     Raises:
         BadInput: naming the field that cannot pass.
@@ -90,12 +88,9 @@ def checked(path: str, content: bytes, max_tokens: int | None, priority: int | N
         if body.get(field):
             raise BadInput(field=field, reason="this server does not take it")
     _check_text_only(body)
-    for field in OVERRIDDEN:
-        body.pop(field, None)
+    body.pop(DROPPED, None)
     if path not in LENGTHS:
         return ApiRequest(_written(body), 1)
-    if priority is not None:
-        body["priority"] = priority
     if max_tokens is not None:
         _limit_length(body, path, max_tokens)
     return ApiRequest(_written(body), _answers(body))

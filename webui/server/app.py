@@ -72,7 +72,7 @@ class App:
                 Mount("/", self.page),
             ],
             middleware=[Middleware(VisitorCookie, path=self.settings.root_path)],
-            exception_handlers={WebuiError: _say_error, HTTPException: _say_http_error, Exception: _say_internal_error},
+            exception_handlers={WebuiError: self._say_error, HTTPException: _say_http_error, Exception: _say_internal_error},
         )
         return SecurityHeaders(self.api.around(page))
 
@@ -94,6 +94,10 @@ class App:
         status["requests"] = {"running": self.board.step.running, "waiting": self.board.step.waiting}
         return JSONResponse(status)
 
+    async def _say_error(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, WebuiError)
+        return JSONResponse({"error": error.as_dict()}, error.http_status, self.api.retry_after(error))
+
 
 class SecurityHeaders:
     """Adds the security headers to every response."""
@@ -110,11 +114,6 @@ class SecurityHeaders:
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
-async def _say_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, WebuiError)
-    return JSONResponse({"error": error.as_dict()}, error.http_status)
-
-
 async def _say_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     body = {"error": {"code": f"http_{error.status_code}", "message": error.detail, "params": {}}}
@@ -123,4 +122,4 @@ async def _say_http_error(request: Request, error: Exception) -> Response:
 
 async def _say_internal_error(request: Request, error: Exception) -> Response:
     # Starlette has logged the traceback.
-    return await _say_error(request, Internal())
+    return JSONResponse({"error": Internal().as_dict()}, Internal.http_status)

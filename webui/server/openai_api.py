@@ -2,7 +2,7 @@
 
 The door decides which paths there are, who may come in and how many at once; vLLM's routers and handlers answer. They are
 built anew for each engine, in the background once it is ready. A path of vLLM's that is not allowed here does not exist,
-and the headers of a request stay outside, for vLLM would take an id, a priority and keys from them.
+and the headers of a request stay outside, for vLLM would take an id and a priority from them.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ OURS = frozenset({"/metrics"})  # answered elsewhere in the app, but kept by the
 PREFIXES = ("/v1/", "/v2/", "/inference/", "/cohere/", "/adapters/")  # where no other path is anybody's
 # What else vLLM can register, by name: a test walks its routes and fails on one that stands nowhere.
 BLOCKED = frozenset(
-    "/load /ping /invocations /adapters /generative_scoring /scale_elastic_ep /is_scaling_elastic_ep /tokenizer_info /ready /readyz "
+    "/load /ping /ready /readyz /invocations /adapters /generative_scoring /tokenizer_info "
     # its documentation
     "/docs /docs/oauth2-redirect /redoc /openapi.json "
     # models that do not generate
     "/pooling /classify /score /rerank "
-    # the profiler, faults, several machines
-    "/start_profile /stop_profile /fault_tolerance/apply /fault_tolerance/status /abort_requests "
+    # several machines, the profiler, faults
+    "/scale_elastic_ep /is_scaling_elastic_ep /abort_requests /start_profile /stop_profile /fault_tolerance/apply "
+    "/fault_tolerance/status "
     # its development mode
     "/server_info /reset_prefix_cache /reset_mm_cache /reset_encoder_cache /collective_rpc /sleep /wake_up /is_sleeping "
     "/pause /resume /is_paused /init_weight_transfer_engine /start_weight_update /start_draft_weight_update /update_weights "
     "/finish_weight_update /update_weight_version /weight_info /get_world_size".split()
 )
-PRIORITY = 1  # of a program's request; a visitor's is 0, and the lower goes first
 RETRY_WHEN_READY = 5  # seconds
 RETRY_AT_MOST = 60  # seconds; what the usual clients are willing to wait when told so
 
@@ -118,7 +118,7 @@ class OpenAIApi:
         content = await read_body(path, Request(scope, receive))
         if content is None:
             return
-        request = checked(path, content, self._settings.max_tokens, self._priority())
+        request = checked(path, content, self._settings.max_tokens)
         scope, receive = _plain(scope, request.body), _replayed(request.body, receive)
         limit = self._settings.max_requests
         if request.answers > limit:
@@ -144,29 +144,24 @@ class OpenAIApi:
             self._application = asyncio.create_task(_build(engine, self._settings), name="vLLM's API server")
         return self._application
 
-    def _priority(self) -> int | None:
-        engine = self._built_for
-        ordered = engine is not None and engine.llm.vllm_config.scheduler_config.policy == "priority"
-        return PRIORITY if ordered else None
-
     def _refusal(self, error: WebuiError) -> Response:
-        """An error in the form of OpenAI's own; whoever may come back later is told when."""
+        """An error in the form of OpenAI's own."""
         status = error.http_status
         kind = {429: "rate_limit_error"}.get(status, "server_error" if status >= 500 else "invalid_request_error")
-        headers = {}
-        if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-            headers["retry-after"] = str(self._retry_after())
+        headers = self.retry_after(error)
         if status == HTTPStatus.UNAUTHORIZED:
             headers["www-authenticate"] = "Bearer"
         body = {"message": error.message, "type": kind, "param": error.params.get("field"), "code": error.code}
         return JSONResponse({"error": body}, status, headers)
 
-    def _retry_after(self) -> int:
-        """Seconds until a place may be free."""
+    def retry_after(self, error: WebuiError) -> dict[str, str]:
+        """The header that tells whoever may come back later when a place may be free; none with any other error."""
+        if error.http_status not in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+            return {}
         if self._supervisor.engine is None:
-            return RETRY_WHEN_READY
-        estimate = self._board.wait_estimate(max(1, self._board.waiting)) or 1.0
-        return max(1, min(RETRY_AT_MOST, math.ceil(estimate)))
+            return {"retry-after": str(RETRY_WHEN_READY)}
+        seconds = self._board.wait_estimate(max(1, self._board.waiting)) or 1.0
+        return {"retry-after": str(max(1, min(RETRY_AT_MOST, math.ceil(seconds))))}
 
 
 def _path(scope: Scope) -> str:
