@@ -82,6 +82,12 @@ class TooManyTurns(WebuiError):
     sentence = "You have {running} answers running already; {limit} at once is the limit. Stop one or wait."
 
 
+class DemoFull(WebuiError):
+    code = "demo_full"
+    http_status = 429
+    sentence = "{running} demonstration requests are there already; {limit} at once is the limit. Stop them or wait."
+
+
 class ShuttingDown(WebuiError):
     code = "shutting_down"
     http_status = 503
