@@ -88,7 +88,7 @@ def test_a_request_without_outputs_is_followed_all_the_same(observed: tuple[Fron
 def test_every_answer_of_a_request_has_a_lane_and_its_own_end(observed: tuple[Front, Board, Observer]) -> None:
     from vllm.v1.engine import FinishReason
 
-    front, board, observer = observed
+    front, _board, observer = observed
     two = observer.opened("cmpl-1", 7, 2, 0, False)
     same = observer.opened("cmpl-1", 7, 1, 0, False)
     states = [front.add("cmpl-1", 0), front.add("cmpl-1", 1), front.add("cmpl-1", 0)]

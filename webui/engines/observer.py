@@ -96,7 +96,8 @@ class Observer:
         """One step is over."""
         self._details.read("how far requests are", self._advance, None)
         if iteration is not None:
-            for name, end in self._details.read("who has finished", _finished, [], iteration):
+            finished: list[tuple[str, End]] = self._details.read("who has finished", _finished, [], iteration)
+            for name, end in finished:
                 self._finish(name, end)
         self._board.stepped(self._step(scheduler, iteration))
 
