@@ -280,7 +280,7 @@ def _on_cpu() -> bool:
 def _on_rbln() -> bool:
     from vllm.platforms import current_platform
 
-    return getattr(current_platform, "plugin_name", "") == "rbln"
+    return type(current_platform).__module__.startswith("vllm_rbln")
 
 
 def _kv_cache_bytes(settings: Settings) -> int | None:
