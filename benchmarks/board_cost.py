@@ -176,9 +176,7 @@ def main() -> None:
         asyncio.run(watch(arguments.watch, arguments.watchers))
         return
     cpu, size = own_cost(arguments.lanes, arguments.tokens)
-    print(
-        f"the board itself: {cpu:.1f} us per step and running request; {size:.0f} bytes/s of frames at {STEPS_PER_SECOND} steps/s"
-    )
+    print(f"the board itself: {cpu:.1f} us per step and running request; {size:.0f} bytes/s per watcher")
     if arguments.own_cost:
         return
     with private_temporary_folder():
