@@ -196,6 +196,20 @@ def test_a_preempted_request_keeps_its_stays_and_stands_in_line_again() -> None:
     assert board.preempted == 1
 
 
+def test_who_gave_nothing_in_a_step_is_who_has_lost_a_lane() -> None:
+    lanes = Lanes(3)
+    requests = [Request(i, "page", queued=float(i)) for i in range(3)]
+    for request in requests:
+        lanes.enter(request)
+    lanes.match(3, now=0)
+    for request in requests:
+        lanes.gave(request)
+    assert lanes.match(3, now=1) == ([], [])
+    lanes.gave(requests[0])
+    lanes.gave(requests[2])
+    assert lanes.match(2, now=2) == ([], [requests[1]])
+
+
 def test_stays_that_the_engine_never_heard_of_are_joined_again() -> None:
     request = Request(1, "page", queued=0)
     request.seated(0, 1)
