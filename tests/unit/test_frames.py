@@ -28,13 +28,13 @@ class Picture:
 
     def add(self, frame: dict[str, Any]) -> None:
         self.rows |= {row[0]: row for row in frame["requests"]}
-        for id, tokens in frame.get("tokens", ()):
+        for id, tokens in frame["tokens"]:
             self.rows[id] = [*self.rows[id][:10], tokens, *self.rows[id][11:]]
         self.last = self.last | frame
         self._add_steps(frame)
 
     def _add_steps(self, frame: dict[str, Any]) -> None:
-        at, flat = frame.get("steps_from", 0), frame.get("steps", [])
+        at, flat = frame["steps_from"], frame["steps"]
         width = 4 if self.last["engine"]["buckets"] else 3
         for i in range(0, len(flat), width):
             at += flat[i]
@@ -62,7 +62,7 @@ def test_a_full_frame_and_the_changes_after_it_make_the_same_picture(
         return
     for _ in range(2):
         clock.now += 1
-        picture.add(frames.frame() or {"requests": []})
+        picture.add(frames.frame() or {"requests": [], "tokens": [], "steps": [], "steps_from": 0})
     now = Picture(frames.full())
     shown = [[*row[:6], *row[7:11]] for row in picture.rows.values()]  # without the last token, which a running one is not told
     assert sorted(shown) == sorted([*row[:6], *row[7:11]] for row in now.rows.values())

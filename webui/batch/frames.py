@@ -49,9 +49,8 @@ class Frames:
         self._frame_at, self._told_steps = now, board.steps.count
         if start_over:
             return self.full()
-        frame = self._head(full=False) | {"requests": [self.row(request) for request in changed]}
-        if ticks:
-            frame |= self._steps(ticks)
+        frame = self._head(full=False) | self._steps(ticks)
+        frame |= {"requests": [self.row(request) for request in changed], "tokens": []}
         if now - self._told_at >= SECOND:
             self._told_at = now
             frame |= {"tokens": self._tokens(), "figures": self.figures()}
