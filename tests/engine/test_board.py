@@ -74,8 +74,7 @@ async def test_twelve_on_four_lanes_as_programs_see_it(app: AppProcess) -> None:
         assert (seen["version"], seen["engine"]["lanes"], seen["running"], seen["waiting"]) == (2, 4, 4, 8)
         assert sorted(request["lane"] for request in live if request["lane"] is not None) == [0, 1, 2, 3]
         assert sum(request["lane"] is None for request in live) == 8
-        times = [request["queued"] for request in live]
-        assert times == sorted(times) and max(times) <= seen["t"]
+        assert all(0 <= request["queued"] <= seen["t"] for request in live)
     finally:
         await leave(tabs)
     await idle(app, within=5)
@@ -121,9 +120,10 @@ async def test_nobodys_words_names_or_addresses_are_told(app: AppProcess) -> Non
     seen: list[str] = []
     async with client(app) as http, tab(app.url) as one, http.stream("GET", "/api/stream?board=1") as wall:
         answer = await one.ask(f"My name is {CANARY}. {ENDLESS}", max_tokens=60)
+        row = f'[{one.shown()[-1]["request"]},"page"'
         async for line in wall.aiter_lines():
             seen.append(line)
-            if '"ended"' in line or len(seen) > 60:
+            if row in line and f'"{answer.end}"' in line:
                 break
         for path in ("/api/board?window=600", "/api/board/trace", "/api/board/requests.csv", "/metrics", "/api/status"):
             seen.append((await http.get(path)).text)
@@ -137,8 +137,8 @@ async def test_nobodys_words_names_or_addresses_are_told(app: AppProcess) -> Non
 async def test_metrics_count_turns_requests_watchers_and_bytes(app: AppProcess) -> None:
     before = await metrics(app)
     async with tab(app.url) as one:
-        await one.ask("Hello!", max_tokens=3)
-        await one.ask("Hello again!", max_tokens=3)
+        for _ in range(2):
+            assert (await one.ask(ENDLESS, max_tokens=3)).end == "length"
         await one.send(ENDLESS, **LONG)
         await one.wait_for(lambda: one.shown()[-1].get("state") == "decode")
         assert (await metrics(app))["webui_watchers"] - before["webui_watchers"] == 1
