@@ -25,7 +25,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 import uvicorn
 
-from webui.batch.board import percentile
+from webui.batch.latency import percentile
 from webui.conversation import Message, Sampling
 from webui.engines.local import LocalEngine, prepare_environment
 from webui.prompt import PromptBuilder

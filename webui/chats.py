@@ -10,6 +10,7 @@ import asyncio
 import functools
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any, TypeVar
 from webui.admission import Admission
 from webui.batch.board import Board
 from webui.channel import Channel
-from webui.conversation import Conversation, Message, Sampling
+from webui.conversation import Conversation, End, Message, Sampling
 from webui.engines.base import Engine
 from webui.engines.supervisor import Supervisor
 from webui.errors import (
@@ -115,6 +116,10 @@ class Chats:
         board: knows lanes, places and times.
         settings: limits and the grace time.
         admission: counts the turns among the requests of all doors.
+
+    Attributes:
+        ends: how many turns have ended, by how.
+        grace_expiries: how many of them because everybody had left.
     """
 
     def __init__(self, supervisor: Supervisor, board: Board, settings: Settings, admission: Admission) -> None:
@@ -127,6 +132,8 @@ class Chats:
         self._turns: set[Turn] = set()
         self._looker: asyncio.Task[None] | None = None
         self._closing = False
+        self.ends: Counter[End | None] = Counter()
+        self.grace_expiries = 0
         # One thread: a tokenizer is not made for several.
         self._tokenizing = ThreadPoolExecutor(1, "tokenize")
         self._chat_template = _read(settings.chat_template)
@@ -138,6 +145,11 @@ class Chats:
     def visitor(self, name: str) -> Visitor:
         """The visitor of this name, made at first sight."""
         return self._visitors.setdefault(name, Visitor())
+
+    def is_here(self, name: str) -> bool:
+        """Whether the visitor of this name has the page open."""
+        visitor = self._visitors.get(name)
+        return visitor is not None and visitor.channel.watchers > 0
 
     def open(self, id: str, visitor: str) -> Chat:
         """The conversation with this id, made at first sight and from then on the visitor's own.
@@ -247,7 +259,7 @@ class Chats:
         messages = chat.conversation.path(until=question.id)
 
         async def prompt_for(engine: Engine) -> Prompt:
-            return prompt or await self._prompt(engine, messages, system, sampling)
+            return prompt or await self.prompt(engine, messages, system, sampling)
 
         turn = Turn(
             answer,
@@ -270,14 +282,19 @@ class Chats:
             self._looker = asyncio.create_task(self._look_at_the_line(), name="line of waiting turns")
         return answer
 
-    async def _prompt(self, engine: Engine, messages: Sequence[Message], system: str, sampling: Sampling) -> Prompt:
+    async def prompt(self, engine: Engine, messages: Sequence[Message], system: str, sampling: Sampling) -> Prompt:
+        """What an engine reads for these messages.
+
+        Raises:
+            MessageTooLong
+        """
         return await self._tokenized(self._builder(engine).build, messages, system, sampling)
 
     async def _prompt_if_ready(self, messages: Sequence[Message], system: str, sampling: Sampling) -> Prompt | None:
         """The prompt, so that a message which is too long is refused while it still stands in the visitor's box; before the
         engine is ready nobody knows."""
         engine = self._supervisor.engine
-        return None if engine is None else await self._prompt(engine, messages, system, sampling)
+        return None if engine is None else await self.prompt(engine, messages, system, sampling)
 
     def _longest(self, sampling: Sampling) -> int | None:
         limits = [limit for limit in (sampling.max_tokens, self._settings.max_tokens) if limit is not None]
@@ -313,6 +330,7 @@ class Chats:
     def _ended(self, chat: Chat, turn: Turn) -> None:
         self._turns.discard(turn)
         self._admission.leave(chat.conversation.visitor)
+        self.ends[turn.message.end] += 1
         if chat.turn is turn:
             chat.turn = None
         self._rejoined(chat)
@@ -346,6 +364,7 @@ class Chats:
     def _stop_abandoned(self, chat: Chat) -> None:
         chat.abandoned = None
         if chat.turn is not None:
+            self.grace_expiries += 1
             chat.turn.stop()
 
     async def close(self, seconds: float = LAST_SECONDS) -> None:

@@ -118,6 +118,12 @@ class BodyTooLarge(WebuiError):
     sentence = "The request's body has more than {limit} bytes."
 
 
+class DemoFull(WebuiError):
+    code = "demo_full"
+    http_status = 429
+    sentence = "{running} demonstration requests are there already; {limit} at once is the limit. Stop them or wait."
+
+
 class ShuttingDown(WebuiError):
     code = "shutting_down"
     http_status = 503

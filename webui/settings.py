@@ -80,6 +80,7 @@ class Settings:
     max_num_seqs: int = _engine("lanes: sequences in one batch", default=4, low=1)
     max_model_len: int | None = _engine("context in tokens, prompt and answer together", low=16)
     max_num_batched_tokens: int | None = _engine("tokens in one step at most", low=1)
+    scheduling_policy: str | None = _engine("who gets a free lane first", choices=("priority", "fcfs"))
     dtype: str | None = _engine(
         "number format of weights and activations",
         choices=("auto", "half", "float16", "bfloat16", "float", "float32"),

@@ -16,7 +16,7 @@ from typing import Any
 from webui.batch.board import Board
 from webui.batch.request import Request, State
 from webui.conversation import Message, Sampling
-from webui.engines.base import Engine, Piece
+from webui.engines.base import Engine, Piece, Priority
 from webui.engines.supervisor import Supervisor
 from webui.errors import Internal, WebuiError
 from webui.markdown import MarkdownStream, Tail, Update
@@ -141,7 +141,8 @@ class Turn:
         if prompt.dropped:
             self.message.dropped = prompt.dropped
             self._tell(dropped=prompt.dropped)
-        async with aclosing(engine.generate(self._request_id, prompt.ids, self._sampling)) as pieces:  # type: ignore[type-var]
+        pieces = engine.generate(self._request_id, prompt.ids, self._sampling, Priority.VISITOR)
+        async with aclosing(pieces):  # type: ignore[type-var]
             async for piece in pieces:
                 self._take(piece)
 

@@ -96,8 +96,7 @@ async def test_twelve_sessions_on_four_lanes_wait_in_the_engine(app: AppProcess)
         await busy(app, running=4, waiting=8)
         watcher = tabs[-1]
         await watcher.wait_for(lambda: (watcher.latest("board") or {}).get("waiting") == 8, 10)
-        frame = watcher.latest("board")
-        assert (frame["lanes"], frame["running"]) == (4, 4)
+        assert watcher.latest("board")["running"] == 4
         await watcher.wait_for(lambda: watcher.shown()[-1].get("place") == 8, 5)
         assert watcher.shown()[-1]["state"] == "waiting"
     finally:

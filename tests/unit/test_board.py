@@ -1,14 +1,18 @@
-"""Lanes and board: counts are the engine's, lanes never overlap, and a watcher's picture is always whole."""
+"""Lanes and board: counts are the engine's, lanes never overlap, and every request is there exactly once."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webui.batch.board import WINDOW, Board, Progress, Step, percentile
+from webui.batch.board import ENDED_AT_MOST, WINDOW, Board, EngineFacts, Progress
+from webui.batch.frames import Frames
 from webui.batch.lanes import Lanes
 from webui.batch.rates import SlidingSum
 from webui.batch.request import Request, door_of
+from webui.batch.steps import TICKS_AT_MOST, Step
 
 
 class Clock:
@@ -19,82 +23,200 @@ class Clock:
         return self.now
 
 
+@dataclass(eq=False)
+class Truth:
+    """What the engine knows of one request."""
+
+    number: int
+    priority: int
+    length: int
+    request: Request
+    silent: int  # steps of prefill that give nothing
+    given: int = 0
+    preemptions: int = 0
+    left: bool = False
+
+    def turn(self) -> tuple[int, int]:
+        return self.priority, self.number
+
+
 class EngineModel:
-    """First come, first served, as vLLM schedules; the truth that the board is held against."""
+    """A small engine of vLLM's kind: first by priority, then by arrival; preempts the last; hears late of who left."""
 
-    def __init__(self, lanes: int) -> None:
-        self.lanes = lanes
-        self.running: list[str] = []
-        self.waiting: list[str] = []
+    def __init__(self, lanes: int, clock: Clock, board: Board) -> None:
+        self.lanes, self.clock, self.board = lanes, clock, board
+        self.running: list[Truth] = []
+        self.waiting: list[Truth] = []
+        self.count = self.preempted = 0
 
-    def schedule(self) -> None:
-        while self.waiting and len(self.running) < self.lanes:
-            self.running.append(self.waiting.pop(0))
+    def come(self, priority: int, length: int, silent: int) -> None:
+        self.count += 1
+        request = self.board.opened(f"page-{self.count}", 3, priority)
+        self.waiting.append(Truth(self.count, priority, length, request, silent))
+
+    def leave(self, pick: int) -> None:
+        """Somebody leaves: the board hears at once, the engine when it listens again."""
+        present = [truth for truth in (*self.running, *self.waiting) if not truth.left]
+        if present:
+            truth = present[pick % len(present)]
+            truth.left = True
+            self.board.closed(f"page-{truth.number}", [truth.request], "aborted")
+
+    def step(self, listens: bool, preempts: bool, tokens: int) -> None:
+        """One pass: schedule, compute, tell."""
+        if listens:
+            self.running = [truth for truth in self.running if not truth.left]
+            self.waiting = [truth for truth in self.waiting if not truth.left]
+        preempts = preempts and len(self.running) > 1
+        if preempts:
+            victim = max(self.running, key=Truth.turn)
+            self.running.remove(victim)
+            self.waiting.append(victim)
+            victim.preemptions += 1
+            self.preempted += 1
+        while self.waiting and len(self.running) < self.lanes and not preempts:
+            self.running.append(min(self.waiting, key=Truth.turn))
+            self.waiting.remove(self.running[-1])
+        sequences = len(self.running)
+        for truth in list(self.running):
+            self._compute(truth, tokens)
+        self.board.stepped(Step(len(self.running), len(self.waiting), sequences, preemptions=int(preempts)))
+
+    def _compute(self, truth: Truth, tokens: int) -> None:
+        if truth.silent:
+            truth.silent -= 1
+            return
+        truth.given = min(truth.length, truth.given + tokens)
+        if not truth.left:
+            now = self.clock.now
+            self.board.gave(truth.request, Progress(truth.given, 3, last=now, preemptions=truth.preemptions))
+        if truth.given == truth.length:
+            self.running.remove(truth)
+            if not truth.left:
+                self.board.ended(truth.request, "length", freed=True)
+                self.board.closed(f"page-{truth.number}", [truth.request], "aborted")
 
 
-ACTIONS = st.lists(
-    st.one_of(
-        st.just(("come", 0)),
-        st.tuples(st.sampled_from(["finish", "abort_running", "abort_waiting", "preempt"]), st.integers(0, 9)),
-        st.just(("step", 0)),
-    ),
-    max_size=80,
-)
+def actions(silent: int, deaf: bool) -> st.SearchStrategy[list[tuple[object, ...]]]:
+    """Schedules. Prompts take up to `silent` steps; if `deaf`, the engine does not always hear at once of who left."""
+    return st.lists(
+        st.one_of(
+            st.tuples(st.just("come"), st.integers(0, 3), st.integers(1, 12), st.integers(0, silent)),
+            st.tuples(st.just("leave"), st.integers(0, 9)),
+            st.tuples(st.just("step"), st.booleans() if deaf else st.just(True), st.booleans(), st.integers(1, 4)),
+        ),
+        max_size=80,
+    )
+
+
+def played(lanes: int, schedule: list[tuple[object, ...]], check: object) -> tuple[Board, EngineModel]:
+    clock = Clock()
+    board = Board(lanes, clock)
+    engine = EngineModel(lanes, clock, board)
+    for name, *arguments in schedule:
+        clock.now += 0.01
+        getattr(engine, str(name))(*arguments)
+        taken = [request.lane for request in board.lanes.running]
+        assert len(set(taken)) == len(taken) and all(lane is not None and lane < lanes for lane in taken)
+        assert board.running <= lanes
+        if name == "step":
+            check(board, engine)  # type: ignore[operator]
+    rows = sorted(row[0] for row in Frames(board).full()["requests"])
+    assert rows == list(range(1, engine.count + 1))
+    return board, engine
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.integers(1, 5), ACTIONS)
-def test_lanes_in_use_equal_what_the_engine_runs(lanes: int, actions: list[tuple[str, int]]) -> None:
-    clock = Clock()
-    board, engine, count = Board(lanes, clock), EngineModel(lanes), 0
-    for action, pick in actions:
-        clock.now += 0.01
-        finished: list[str] = []
-        if action == "come":
-            count += 1
-            board.opened(f"page-{count}", 3)
-            engine.waiting.append(f"page-{count}")
-        elif action == "abort_waiting" and engine.waiting:
-            board.closed(engine.waiting.pop(pick % len(engine.waiting)), "aborted")
-        elif action == "abort_running" and engine.running:
-            board.closed(engine.running.pop(pick % len(engine.running)), "aborted")
-        elif action == "preempt" and engine.running:
-            engine.waiting.insert(0, engine.running.pop())
-            board.stepped(Step(len(engine.running), len(engine.waiting)))
-            continue
-        elif action == "finish" and engine.running:
-            finished = [engine.running.pop(pick % len(engine.running))]
-        engine.schedule()
-        board.stepped(Step(len(engine.running), len(engine.waiting)), finished)
-        for done in finished:
-            board.closed(done, "stop")
-        assert board.running == len(engine.running) <= lanes
-        assert board.waiting == len(engine.waiting)
-        taken = [request.lane for request in board.lanes.running]
-        assert len(set(taken)) == len(taken) and all(lane is not None and lane < lanes for lane in taken)
+@given(st.integers(1, 5), actions(silent=0, deaf=False))
+def test_lanes_hold_who_runs_in_the_engine_and_the_line_who_waits(lanes: int, schedule: list[tuple[object, ...]]) -> None:
+    def check(board: Board, engine: EngineModel) -> None:
+        assert board.running == len(engine.running)
+        assert {r.id for r in board.lanes.running} == {truth.request.id for truth in engine.running}
+        assert [r.id for r in board.lanes.waiting] == [t.request.id for t in sorted(engine.waiting, key=Truth.turn)]
+
+    board, engine = played(lanes, schedule, check)
+    assert board.preempted == engine.preempted
+    for truth in (*engine.running, *engine.waiting):
+        assert len(truth.request.stays) == truth.preemptions + (truth in engine.running)
 
 
-def test_the_oldest_gets_the_lowest_free_lane() -> None:
+@settings(max_examples=300, deadline=None)
+@given(st.integers(1, 5), actions(silent=3, deaf=True))
+def test_lanes_in_use_are_as_many_as_run_however_late_the_engine_hears(lanes: int, schedule: list[tuple[object, ...]]) -> None:
+    def check(board: Board, engine: EngineModel) -> None:
+        known = sum(not truth.left for truth in (*engine.running, *engine.waiting))
+        if known >= len(engine.running):
+            assert board.running == len(engine.running)
+
+    played(lanes, schedule, check)
+
+
+def test_the_first_in_line_gets_the_lowest_free_lane() -> None:
     lanes = Lanes(2)
-    requests = [Request(i, "page", queued=float(i)) for i in range(4)]
+    requests = [Request(i, "page", queued=float(i), priority=int(i == 2)) for i in range(4)]
     for request in requests:
         lanes.enter(request)
-    lanes.match(2)
-    lanes.leave(requests[0])
-    lanes.match(2)
-    assert [r.lane for r in requests] == [0, 1, 0, None]
-    assert lanes.waiting == [requests[3]]
+    lanes.match(2, now=0)
+    lanes.leave(requests[0], freed=True)
+    lanes.match(2, now=1)
+    assert [r.lane for r in requests] == [0, 1, None, 0]
+    assert lanes.waiting == [requests[2]]
 
 
-def test_a_preempted_request_stands_first_in_line_again() -> None:
+def test_a_lane_that_was_left_is_in_use_until_the_engine_has_heard_of_it() -> None:
     lanes = Lanes(2)
     requests = [Request(i, "page", queued=float(i)) for i in range(3)]
     for request in requests:
         lanes.enter(request)
-    lanes.match(2)
-    _, sent_back = lanes.match(1)
-    assert sent_back == [requests[1]]
-    assert lanes.waiting == [requests[1], requests[2]]
+    lanes.match(2, now=0)
+    lanes.leave(requests[1], freed=False)
+    assert (lanes.in_use, lanes.leaving) == (2, 1)
+    assert lanes.match(2, now=1) == ([], [])  # told before the engine heard of it
+    assert lanes.match(2, now=2) == ([requests[2]], [])
+    assert (lanes.in_use, lanes.leaving, requests[2].lane) == (2, 0, 1)
+
+
+def test_a_preempted_request_keeps_its_stays_and_stands_in_line_again() -> None:
+    clock = Clock()
+    board = Board(2, clock)
+    first, second, third = (board.opened(f"page-{i}", 3) for i in range(3))
+    board.stepped(Step(2, 1, 2))
+    for request in (first, second):
+        board.gave(request, Progress(1, 3, scheduled=clock.now, last=clock.now))
+    clock.now += 1
+    board.gave(first, Progress(2, 3, last=clock.now))
+    board.stepped(Step(1, 2, 1))
+    assert (second.lane, second.state, board.places()) == (None, "waiting", {second.id: 1, third.id: 2})
+    assert Frames(board).row(second)[13] == [[1, 0, 1000]]
+    clock.now += 1
+    board.ended(first, "stop", freed=True)
+    board.stepped(Step(1, 1, 1, preemptions=1))
+    row = Frames(board).row(second)
+    assert (row[2], row[4], row[13]) == (0, 0, [[1, 0, 1000], [0, 2000, None]])
+    assert board.preempted == 1
+
+
+def test_who_gave_nothing_in_a_step_is_who_has_lost_a_lane() -> None:
+    lanes = Lanes(3)
+    requests = [Request(i, "page", queued=float(i)) for i in range(3)]
+    for request in requests:
+        lanes.enter(request)
+    lanes.match(3, now=0)
+    for request in requests:
+        lanes.gave(request)
+    assert lanes.match(3, now=1) == ([], [])
+    lanes.gave(requests[0])
+    lanes.gave(requests[2])
+    assert lanes.match(2, now=2) == ([], [requests[1]])
+
+
+def test_stays_that_the_engine_never_heard_of_are_joined_again() -> None:
+    request = Request(1, "page", queued=0)
+    request.seated(0, 1)
+    request.preempted(2)
+    request.seated(1, 3)
+    request.corrected(scheduled=0.5, preemptions=0)
+    assert [(stay.lane, stay.since, stay.until) for stay in request.stays] == [(1, 0.5, None)]
 
 
 def test_a_request_is_told_from_beginning_to_end_in_the_engines_own_times() -> None:
@@ -106,13 +228,20 @@ def test_a_request_is_told_from_beginning_to_end_in_the_engines_own_times() -> N
     board.stepped(Step(1, 0))
     assert request.state == "prefill"
     clock.now += 1
-    board.gave("page-a", Progress(tokens=1, queued=1000.1, scheduled=1000.9, first=1001.9, last=1001.9))
-    board.gave("page-a", Progress(tokens=5, queued=1000.1, scheduled=1000.9, first=1001.9, last=1003.9))
+    told = {"queued": 1000.1, "scheduled": 1000.9, "first": 1001.9}
+    board.gave(request, Progress(tokens=1, last=1001.9, cached_tokens=4, **told))
+    board.gave(request, Progress(tokens=2, last=1003.4, **told))
+    board.gave(request, Progress(tokens=5, last=1003.9, **told))
+    assert board.find("page-a") is request
     clock.now += 1
-    board.closed("page-a", "stop")
+    board.ended(request, "stop", freed=True)
+    board.closed("page-a", [request], "aborted")
     timing = request.timing()
     assert [round(x, 3) for x in (timing.queue, timing.prefill, timing.decode)] == [0.8, 1.0, 2.0]
-    assert timing.tokens == 5 and request.state == "ended"
+    assert timing.tokens == 5 and request.state == "ended" and request.end == "stop"
+    assert (round(request.worst_itl or 0, 3), request.cached_tokens) == (1.5, 4)
+    assert board.find("page-a") is None
+    assert (board.ends["page", "stop"], board.ends.total(), board.tokens["page"]) == (1, 1, 5)
 
 
 def test_one_that_left_while_it_waited_has_only_waited() -> None:
@@ -120,76 +249,61 @@ def test_one_that_left_while_it_waited_has_only_waited() -> None:
     board = Board(1, clock)
     request = board.opened("page-a", 7)
     clock.now += 2
-    board.closed("page-a", "aborted")
+    board.closed("page-a", [request], "aborted")
     timing = request.timing()
     assert (timing.queue, timing.prefill, timing.decode, timing.tokens) == (2.0, 0.0, 0.0, 0)
 
 
-@settings(deadline=None)
-@given(st.lists(st.sampled_from(["come", "step", "give", "end", "frame"]), max_size=60), st.integers(0, 59))
-def test_a_full_frame_and_the_changes_after_it_make_the_same_picture(actions: list[str], join: int) -> None:
-    clock = Clock()
-    board = Board(2, clock)
-    picture: dict[int, list[object]] = {}
-    count, ended = 0, 0
-    for index, action in enumerate(actions):
-        clock.now += 0.1
-        if index == join:
-            board.frame()
-            picture = {row[0]: row for row in board.full_frame()["requests"]}
-        if action == "come":
-            count += 1
-            board.opened(f"page-{count}", 1)
-        elif action == "step":
-            board.stepped(Step(min(2, count - ended), max(0, count - ended - 2)))
-        elif action == "give" and count > ended:
-            board.gave(f"page-{count}", Progress(tokens=index))
-        elif action == "end" and count > ended:
-            ended += 1
-            board.closed(f"page-{ended}", "stop")
-        elif action == "frame" and index > join:
-            picture |= {row[0]: row for row in board.frame()["requests"]}
-    picture |= {row[0]: row for row in board.frame()["requests"]}
-    if join < len(actions):
-        assert picture == {row[0]: row for row in board.full_frame()["requests"]}
-
-
-def test_a_dead_engine_ends_every_request_as_failed_and_every_picture_starts_over() -> None:
+def test_two_requests_of_one_name_are_two() -> None:
     board = Board(2, Clock())
-    board.frame()
+    one, two = board.opened("cmpl-same", 1), board.opened("cmpl-same", 1)
+    board.closed("cmpl-same", [one], "aborted")
+    assert board.find("cmpl-same") is two and two.ended is None
+    board.closed("cmpl-same", [two], "stop")
+    assert (board.find("cmpl-same"), board.ends.total()) == (None, 2)
+
+
+def test_a_dead_engine_ends_every_request_as_failed() -> None:
+    board = Board(2, Clock())
     requests = [board.opened(f"page-{i}", 1) for i in range(3)]
     board.stepped(Step(2, 1))
-    board.reset(2)
+    board.reset(EngineFacts(2))
     assert {request.end for request in requests} == {"failed"}
     assert (board.running, board.waiting) == (0, 0)
-    assert [board.frame()["full"] for _ in range(2)] == [True, False]
 
 
-def test_memory_is_bounded_by_the_window() -> None:
+def test_memory_is_bounded_by_the_window_and_whatever_the_load() -> None:
     clock = Clock()
     board = Board(1, clock)
-    for i in range(50):
-        board.opened(f"page-{i}", 1)
-        board.closed(f"page-{i}", "stop")
-        clock.now += WINDOW / 10
-    assert len(board.full_frame()["requests"]) == 10
+    for i in range(ENDED_AT_MOST + 50):
+        board.closed(f"page-{i}", [board.opened(f"page-{i}", 1)], "stop")
+    for _ in range(TICKS_AT_MOST + 50):
+        board.stepped(Step(1, 0, 1))
+    assert len(board.within(WINDOW)) == ENDED_AT_MOST
+    assert len(board.steps.since(0)) == TICKS_AT_MOST
+    clock.now += WINDOW + 1
+    assert board.within(WINDOW) == []
 
 
 def test_occupancy_is_weighted_by_time() -> None:
     clock = Clock()
     board = Board(2, clock)
-    board.opened("page-a", 1)
+    request = board.opened("page-a", 1)
     board.stepped(Step(1, 0))
     clock.now += 30
-    board.closed("page-a", "stop")
+    board.ended(request, "stop", freed=True)
     clock.now += 30
-    assert board.frame()["occupancy"] == 0.25
+    assert board.occupancy() == 0.25
 
 
-def test_a_frame_holds_no_text_and_no_name() -> None:
-    board = Board(1, Clock())
-    board.opened("page-secret-name", 1)
-    assert "secret" not in str(board.full_frame())
+def test_prefix_hits_are_of_the_last_minute_and_unknown_without_a_look_up() -> None:
+    clock = Clock()
+    board = Board(2, clock)
+    assert board.prefix_hits() is None
+    board.stepped(Step(1, 0, 1, prefix_queries=100, prefix_hits=75))
+    assert board.prefix_hits() == 0.75
+    clock.now += 61
+    assert board.prefix_hits() is None
 
 
 def test_doors_are_told_apart_by_the_ids_prefix() -> None:
@@ -204,9 +318,3 @@ def test_a_sliding_sum_forgets() -> None:
     assert total.total(now=13.6) == 0
     total.add(3, now=1e6)
     assert total.rate(now=1e6) == 1
-
-
-def test_percentiles_are_nearest_rank() -> None:
-    assert percentile([1, 2, 3, 4], 50) == 2
-    assert percentile([7], 95) == 7
-    assert percentile(list(map(float, range(1, 101))), 95) == 95

@@ -1,40 +1,47 @@
-"""The board: what is known of requests and steps, live and of the last minute.
+"""The board: what is known of requests and steps, live and of the last ten minutes.
 
-The engine's wrapper tells it when a request comes, gives tokens and goes; the engine's stat logger tells it after each step
-how many run and wait. From that it makes frames for the panels: a full one for a newcomer, and then only what changed. It
-holds no text, no name and no address, so that a frame may go to everybody.
+The engine's observer tells it when a request comes, gives tokens and goes, and after each step how many run and wait. It holds
+no text, no name and no address, so that what it knows may go to everybody. Memory is bounded whatever the load.
 
-It does not know who watches, nor what a frame is sent over. Everything happens on the server's event loop.
+It does not know who watches, nor what is sent to them (see `frames.py`). Everything happens on the server's event loop.
 """
 
 from __future__ import annotations
 
-import math
+import secrets
 import time
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from webui.batch.lanes import Lanes
 from webui.batch.rates import SlidingSum
-from webui.batch.request import Request, door_of
+from webui.batch.request import Door, Request, door_of
+from webui.batch.static_batching import Saved, saved
+from webui.batch.steps import Step, Steps
 from webui.conversation import End
 
-WINDOW = 60.0  # seconds that the board remembers
+WINDOW = 600.0  # seconds that the board remembers
+FIGURES_WINDOW = 60.0  # seconds over which occupancy, prefix hits and savings are taken
 RATE_WINDOW = 3.0  # seconds over which tokens per second are counted
 ENDED_AT_MOST = 5000  # ended requests kept within the window, whatever the load
 
 
 @dataclass(slots=True, frozen=True)
-class Step:
-    """What the engine says after one step."""
+class EngineFacts:
+    """What a watcher must know of the engine to draw what it does.
 
-    running: int
-    waiting: int
-    kv_cache: float | None = None
-    prompt_tokens: int = 0
-    generation_tokens: int = 0
+    Attributes:
+        lanes: sequences in one batch (`max_num_seqs`).
+        device: what it runs on.
+        prefix_cache: whether prompts that begin alike share their KV cache.
+        buckets: the batch sizes that decode steps are compiled for; empty where they are not.
+    """
+
+    lanes: int = 0
+    device: str = ""
+    prefix_cache: bool = False
+    buckets: tuple[int, ...] = ()
 
 
 @dataclass(slots=True, frozen=True)
@@ -47,6 +54,8 @@ class Progress:
     scheduled: float = 0.0
     first: float = 0.0
     last: float = 0.0
+    cached_tokens: int | None = None
+    preemptions: int = 0
 
 
 class Board:
@@ -55,97 +64,149 @@ class Board:
     Args:
         lanes: how many lanes the engine has; `reset` tells another number.
         clock: seconds, monotonic, the engine's own.
+
+    Attributes:
+        epoch: another one for each board: times and numbers of another mean nothing here.
+        born: the moment that its times are counted from.
+        preempted: requests that lost their lane since the engine started.
+        ends: how many requests have ended, by door and end.
+        tokens: given by all requests that have ended, by door.
     """
 
     def __init__(self, lanes: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+        self.clock = clock
+        self.epoch = secrets.token_hex(3)
+        self.born = clock()
+        self.ends: Counter[tuple[Door, End]] = Counter()
+        self.tokens: Counter[Door] = Counter()
         self._next_id = 1
-        self._live: dict[str, Request] = {}
+        self._live: dict[int, Request] = {}
+        self._named: dict[str, Request] = {}
         self._ended: deque[Request] = deque(maxlen=ENDED_AT_MOST)
         self._changed: dict[int, Request] = {}
         self._start_over = False
-        self.reset(lanes)
+        self.reset(EngineFacts(lanes))
 
-    def reset(self, lanes: int) -> None:
+    def reset(self, engine: EngineFacts) -> None:
         """A new engine: nothing runs and nothing waits; what ended stays in the picture. Every watcher gets it all anew."""
-        for engine_id in list(self._live):
-            self.closed(engine_id, "failed")
+        for request in list(self._live.values()):
+            self.ended(request, "failed")
         self._start_over = True
-        self.lanes = Lanes(lanes)
+        self.engine = engine
+        self.lanes = Lanes(engine.lanes)
+        self.steps = Steps(engine.buckets)
         self.step = Step(running=0, waiting=0)
-        self._busy = SlidingSum(WINDOW, 60)
-        self._busy_since = self._born = self._clock()
+        self.preempted = 0
+        self._busy = SlidingSum(FIGURES_WINDOW, 60)
+        self._busy_since = self._engine_since = self.clock()
         self._prompt_tokens = SlidingSum(RATE_WINDOW, 6)
         self._generation_tokens = SlidingSum(RATE_WINDOW, 6)
+        self._prefix_queries = SlidingSum(FIGURES_WINDOW, 60)
+        self._prefix_hits = SlidingSum(FIGURES_WINDOW, 60)
 
-    # What the engine's wrapper tells
+    # What the engine's observer tells of requests
 
-    def opened(self, engine_id: str, prompt_tokens: int) -> Request:
+    def opened(self, engine_id: str, prompt_tokens: int, priority: int = 0) -> Request:
         """A request goes to the engine."""
-        request = Request(self._next_id, door_of(engine_id), queued=self._clock(), prompt_tokens=prompt_tokens)
+        request = Request(
+            self._next_id, door_of(engine_id), queued=self.clock(), prompt_tokens=prompt_tokens, priority=priority
+        )
         self._next_id += 1
-        self._live[engine_id] = request
+        self._live[request.id] = self._named[engine_id] = request
         self.lanes.enter(request)
         self._touch(request)
         return request
 
-    def gave(self, engine_id: str, progress: Progress) -> None:
-        """A request gave one or more tokens."""
-        request = self._live.get(engine_id)
-        if request is None:
+    def gave(self, request: Request, progress: Progress) -> None:
+        """A step gave a request one or more tokens."""
+        if request.ended is not None:
             return
-        self._integrate()
-        self.lanes.admit(request)
-        now = self._clock()
+        now = self.clock()
+        if self.lanes.gave(request):
+            self._admit(request, now)
+        last = progress.last or now
+        if request.first is None:
+            self._began(request, progress, now)
+        elif request.last is not None:
+            request.worst_itl = max(request.worst_itl or 0.0, last - request.last)
+        if len(request.stays) > 1:
+            request.corrected(request.scheduled or now, progress.preemptions)
         request.tokens = progress.tokens
-        request.prompt_tokens = progress.prompt_tokens or request.prompt_tokens
+        request.last = last
+
+    def _began(self, request: Request, progress: Progress, now: float) -> None:
+        """The first token is there, and with it the engine tells what it had kept to itself."""
         request.queued = progress.queued or request.queued
-        request.first = progress.first or request.first or now
-        request.scheduled = progress.scheduled or request.scheduled or request.first
-        request.last = progress.last or now
+        request.first = progress.first or now
+        request.prompt_tokens = progress.prompt_tokens or request.prompt_tokens
+        request.cached_tokens = progress.cached_tokens
+        request.corrected(progress.scheduled, progress.preemptions)
+        request.scheduled = request.scheduled or request.first
         self._touch(request)
 
-    def closed(self, engine_id: str, end: End) -> Request | None:
-        """A request is over, however that came about."""
-        request = self._live.pop(engine_id, None)
-        if request is None:
-            return None
-        self._integrate()
-        self.lanes.leave(request)
-        request.end = end
-        request.ended = self._clock()
+    def _admit(self, request: Request, now: float) -> None:
+        self._integrate(now)
+        for changed in (request, *self.lanes.admit(request, now)):
+            self._touch(changed)
+
+    def ended(self, request: Request, end: End, freed: bool = False) -> None:
+        """A request is over, however that came about; what is told of it later changes nothing.
+
+        Args:
+            freed: whether the engine itself has ended it, and so already knows that its lane is free.
+        """
+        if self._live.pop(request.id, None) is None:
+            return
+        now = self.clock()
+        self._integrate(now)
+        self.lanes.leave(request, freed)
+        request.end, request.ended = end, now
+        if request.stays and request.stays[-1].until is None:
+            request.stays[-1].until = now
+        self.ends[request.door, end] += 1
+        self.tokens[request.door] += request.tokens
         self._ended.append(request)
         self._touch(request)
-        return request
 
-    # What the engine's stat logger tells
+    def closed(self, engine_id: str, requests: Iterable[Request], end: End) -> None:
+        """Nobody listens any more to what the engine knew by this id; what has not ended of it ends so."""
+        for request in requests:
+            self.ended(request, end)
+            if self._named.get(engine_id) is request:
+                del self._named[engine_id]
 
-    def stepped(self, step: Step, finished: Iterable[str] = ()) -> None:
-        """One step is over. `finished` are the ids whose lane is free since, before their last text was even read."""
-        now = self._clock()
-        self._integrate()
+    # What it tells of steps
+
+    def stepped(self, step: Step) -> None:
+        """One step is over, and `gave` and `ended` have told whom it concerned."""
+        now = self.clock()
+        self._integrate(now)
         self.step = step
-        for engine_id in finished:
-            if (request := self._live.get(engine_id)) is not None:
-                self.lanes.leave(request)
-        admitted, sent_back = self.lanes.match(step.running)
-        for request in admitted:
-            request.scheduled = request.scheduled or now
-        for request in (*admitted, *sent_back):
-            self._touch(request)
+        if step.running is not None:
+            for changed in self.lanes.match(step.running, now):
+                for request in changed:
+                    self._touch(request)
+        self.steps.add(step, now)
+        self.preempted += step.preemptions
         self._prompt_tokens.add(step.prompt_tokens, now)
         self._generation_tokens.add(step.generation_tokens, now)
+        self._prefix_queries.add(step.prefix_queries, now)
+        self._prefix_hits.add(step.prefix_hits, now)
 
     # What is asked of it
 
+    def ms(self, moment: float) -> int:
+        """A moment as watchers have it: milliseconds since the board's birth."""
+        return round((moment - self.born) * 1000)
+
     def find(self, engine_id: str) -> Request | None:
-        """The request of this id while it lives."""
-        return self._live.get(engine_id)
+        """The request of this id while somebody listens to it."""
+        return self._named.get(engine_id)
 
     @property
     def running(self) -> int:
         """Lanes in use."""
-        return len(self.lanes.running)
+        return self.lanes.in_use
 
     @property
     def waiting(self) -> int:
@@ -166,81 +227,58 @@ class Board:
             return None
         return place * (sum(stays) / len(stays)) / self.lanes.count
 
-    def frame(self) -> dict[str, Any]:
-        """What changed since the last call, for those who have a full frame already; all of it after a reset."""
-        changed = list(self._changed.values())
+    def ended_within(self, seconds: float) -> list[Request]:
+        """Requests that ended in the last so many seconds, oldest first."""
+        horizon = self.clock() - seconds
+        found: list[Request] = []
+        for request in reversed(self._ended):
+            if (request.ended or 0.0) < horizon:
+                break
+            found.append(request)
+        found.reverse()
+        return found
+
+    def within(self, seconds: float) -> list[Request]:
+        """The same and those that live, ENDED_AT_MOST in all, the latest."""
+        return [*self.ended_within(seconds), *self._live.values()][-ENDED_AT_MOST:]
+
+    def occupancy(self) -> float | None:
+        """Lanes in use / all lanes, weighted by time, over FIGURES_WINDOW or since the engine started."""
+        now = self.clock()
+        self._integrate(now)
+        seconds = min(FIGURES_WINDOW, now - self._engine_since)
+        if not self.lanes.count or seconds < 1:
+            return None
+        return min(1.0, self._busy.total(now) / (seconds * self.lanes.count))
+
+    def prefix_hits(self) -> float | None:
+        """Share of the prompt tokens that the prefix cache had, of those looked up within FIGURES_WINDOW; None: of none."""
+        queries = self._prefix_queries.total(self.clock())
+        return self._prefix_hits.total(self.clock()) / queries if queries else None
+
+    def tokens_per_second(self) -> tuple[float, float]:
+        """Prompt tokens computed and tokens given per second, over RATE_WINDOW."""
+        now = self.clock()
+        return self._prompt_tokens.rate(now), self._generation_tokens.rate(now)
+
+    def saved(self, window: float = FIGURES_WINDOW) -> Saved | None:
+        """What batching saved the requests that ended within a window (see `static_batching.py`)."""
+        ticks = self.steps.since(self.clock() - window)
+        return saved(self.ended_within(window), ticks, self.lanes.count, window)
+
+    def changed(self) -> tuple[Sequence[Request], bool]:
+        """The requests that changed since the last call, and whether everything did, since there is a new engine."""
+        changed, start_over = list(self._changed.values()), self._start_over
         self._changed.clear()
-        if self._start_over:
-            self._start_over = False
-            return self.full_frame()
-        return self._frame(changed, full=False)
-
-    def full_frame(self) -> dict[str, Any]:
-        """Everything of the window, for a newcomer; leaves `frame` as it was."""
-        self._forget()
-        return self._frame([*self._ended, *self._live.values()], full=True)
-
-    def _frame(self, requests: Iterable[Request], full: bool) -> dict[str, Any]:
-        now = self._clock()
-        self._integrate()
-        ttft = self._recent_ttft(now)
-        return {
-            "t": round(now, 3),
-            "full": full,
-            "lanes": self.lanes.count,
-            "running": self.running,
-            "waiting": self.waiting,
-            "kv": self.step.kv_cache,
-            "tps": {
-                "prompt": round(self._prompt_tokens.rate(now), 1),
-                "generation": round(self._generation_tokens.rate(now), 1),
-            },
-            "occupancy": self._occupancy(now),
-            "ttft_p95": round(percentile(ttft, 95), 3) if ttft else None,
-            "ttft_n": len(ttft),
-            "requests": [_row(request) for request in requests],
-        }
+        self._start_over = False
+        return changed, start_over
 
     def _touch(self, request: Request) -> None:
         self._changed[request.id] = request
-        if len(self._changed) > ENDED_AT_MOST:  # nobody has asked for frames in a long while
+        if len(self._changed) > ENDED_AT_MOST:  # nobody has asked in a long while
             self._changed.clear()
 
-    def _forget(self) -> None:
-        horizon = self._clock() - WINDOW
-        while self._ended and (self._ended[0].ended or 0.0) < horizon:
-            self._ended.popleft()
-
-    def _integrate(self) -> None:
+    def _integrate(self, now: float) -> None:
         """Adds the lane-seconds since the last look, before the number of busy lanes changes."""
-        now = self._clock()
-        self._busy.add(self.running * (now - self._busy_since), now)
+        self._busy.add(self.lanes.in_use * (now - self._busy_since), now)
         self._busy_since = now
-
-    def _occupancy(self, now: float) -> float | None:
-        seconds = min(WINDOW, now - self._born)
-        if not self.lanes.count or seconds < 1:
-            return None
-        return round(min(1.0, self._busy.total(now) / (seconds * self.lanes.count)), 3)
-
-    def _recent_ttft(self, now: float) -> list[float]:
-        self._forget()
-        everybody = (*self._ended, *self._live.values())
-        return sorted(r.first - r.queued for r in everybody if r.first is not None)
-
-
-def percentile(ascending: list[float], percent: float) -> float:
-    """The nearest-rank percentile of ascending values: the smallest that at least `percent` % do not exceed."""
-    return ascending[max(0, math.ceil(len(ascending) * percent / 100) - 1)]
-
-
-def _row(request: Request) -> list[Any]:
-    return [
-        request.id,
-        request.door,
-        request.lane,
-        *(None if at is None else round(at, 3) for at in (request.queued, request.scheduled, request.first, request.ended)),
-        request.end,
-        request.prompt_tokens,
-        request.tokens,
-    ]

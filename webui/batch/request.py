@@ -1,4 +1,4 @@
-"""One request's life: four timestamps, from which every duration that a person sees is derived.
+"""One request's life: its timestamps, from which every duration that a person sees is derived.
 
 All times are seconds of the engine's monotonic clock (`time.monotonic()` of this machine); wall-clock time never enters.
 It does not know which lane others have, nor any text.
@@ -6,7 +6,7 @@ It does not know which lane others have, nor any text.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from webui.conversation import End, Timing
@@ -14,6 +14,8 @@ from webui.conversation import End, Timing
 Door = Literal["page", "api", "evaluation", "demo"]
 State = Literal["waiting", "prefill", "decode", "ended"]
 
+DOORS: tuple[Door, ...] = ("page", "api", "evaluation", "demo")
+ENDS: tuple[End, ...] = ("stop", "length", "aborted", "failed")
 DOOR_PREFIXES: dict[str, Door] = {"page-": "page", "evaluation-": "evaluation", "demo-": "demo"}
 
 
@@ -26,14 +28,27 @@ def door_of(engine_id: str) -> Door:
 
 
 @dataclass(slots=True)
+class Stay:
+    """From when to when a request had a lane; `until` is None while it has it."""
+
+    lane: int
+    since: float
+    until: float | None = None
+
+
+@dataclass(slots=True)
 class Request:
     """What is known of one request. Without text and without a name: every visitor sees every request.
 
     Attributes:
-        id: its public number on the board.
-        queued, scheduled, first, last, ended: when it reached the engine, got a lane, gave its first and its last token, and
-            was over. `scheduled` is first seen at a step's end and corrected when the engine tells the exact time.
-        lane: nominal index of its lane; None while it waits.
+        id: its public number on the board; a later request has a higher one.
+        priority: the lower, the sooner it gets a lane.
+        queued, scheduled, first, last, ended: when it reached the engine, first got a lane, gave its first and its last token,
+            and was over. `scheduled` is first seen at a step's end and corrected when the engine tells the exact time.
+        lane: nominal index of the lane that it has or, once it has ended, had last; None while it waits.
+        worst_itl: seconds, the longest gap between two steps that gave it tokens; None before the second of them.
+        cached_tokens: tokens of its prompt that the prefix cache spared; None: not told (yet).
+        stays: every time that it sat in a lane; more than one if it was preempted.
     """
 
     id: int
@@ -41,21 +56,30 @@ class Request:
     queued: float
     prompt_tokens: int = 0
     tokens: int = 0
+    priority: int = 0
     scheduled: float | None = None
     first: float | None = None
     last: float | None = None
     ended: float | None = None
     end: End | None = None
     lane: int | None = None
+    worst_itl: float | None = None
+    cached_tokens: int | None = None
+    stays: list[Stay] = field(default_factory=list)
 
     @property
     def state(self) -> State:
         """Where it is now."""
         if self.ended is not None:
             return "ended"
-        if self.first is not None:
-            return "decode"
-        return "waiting" if self.lane is None else "prefill"
+        if self.lane is None:
+            return "waiting"
+        return "prefill" if self.first is None else "decode"
+
+    @property
+    def answered(self) -> bool:
+        """Whether it came to an end of its own: aborted and failed requests are counted apart."""
+        return self.end in ("stop", "length") and self.first is not None
 
     def timing(self) -> Timing:
         """Its time split by the definitions of the README; a phase that it never reached counts up to its end."""
@@ -70,3 +94,31 @@ class Request:
             prompt_tokens=self.prompt_tokens,
             tokens=self.tokens,
         )
+
+    # Its stays, as the lanes change
+
+    def seated(self, lane: int, now: float) -> None:
+        """It got a lane."""
+        self.lane = lane
+        self.stays.append(Stay(lane, now))
+        self.scheduled = self.scheduled or now
+
+    def preempted(self, now: float) -> None:
+        """It lost its lane and waits again."""
+        self.lane = None
+        self.stays[-1].until = now
+
+    def unseated(self) -> None:
+        """It never had the lane that it was thought to have."""
+        self.lane = None
+        self.stays.pop()
+        if not self.stays:
+            self.scheduled = None
+
+    def corrected(self, scheduled: float, preemptions: int) -> None:
+        """The engine told when it first got a lane (0: not told) and how often it has lost one since."""
+        if scheduled and self.stays:
+            self.scheduled = self.stays[0].since = scheduled
+        while len(self.stays) > preemptions + 1:
+            last = self.stays.pop()
+            self.stays[-1] = Stay(last.lane, self.stays[-1].since, last.until)

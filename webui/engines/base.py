@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any, Literal, Protocol
 
 from webui.conversation import End, Sampling
 from webui.prompt import Tokenizer
 
 Stage = Literal["importing", "loading", "warming", "ready", "failed", "restarting", "stopping"]
+
+
+class Priority(IntEnum):
+    """Who gets a free lane first, in this order; among the same, who came first. Nobody loses a lane to a higher one unless
+    the KV cache is full."""
+
+    VISITOR = 0
+    API = 1
+    EVALUATION = 2
+    DEMO = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +34,8 @@ class EngineInfo:
         lanes: sequences in one batch (`max_num_seqs`).
         context: tokens of prompt and answer together (`max_model_len`).
         sampling: the defaults that the model's makers recommend.
+        prefix_cache: whether prompts that begin alike share their KV cache.
+        decode_buckets: batch sizes that decode steps are compiled for; empty where they are not.
         effective: engine values that are worth showing.
         versions: library -> version.
     """
@@ -33,6 +46,8 @@ class EngineInfo:
     lanes: int
     context: int
     sampling: Sampling
+    prefix_cache: bool = False
+    decode_buckets: tuple[int, ...] = ()
     effective: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -56,7 +71,9 @@ class Engine(Protocol):
         """False once it can answer nothing any more."""
         ...
 
-    def generate(self, request_id: str, prompt_ids: list[int], sampling: Sampling) -> AsyncIterator[Piece]:
+    def generate(
+        self, request_id: str, prompt_ids: list[int], sampling: Sampling, priority: Priority = Priority.VISITOR
+    ) -> AsyncIterator[Piece]:
         """Runs one request; leaving the iteration, by cancelling too, frees its lane.
 
         Raises:

@@ -15,6 +15,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import fields
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -23,9 +24,9 @@ import psutil
 
 from webui import processes
 from webui.background import in_background
-from webui.batch.board import Board
+from webui.batch.board import Board, EngineFacts
 from webui.conversation import LIMITS, Sampling
-from webui.engines.base import EngineInfo, Piece, Report
+from webui.engines.base import EngineInfo, Piece, Priority, Report
 from webui.engines.model_check import check_chat_template, check_folder, explain
 from webui.errors import EngineStopped, NoChatTemplate, RequestRefused
 from webui.prompt import Tokenizer
@@ -34,7 +35,7 @@ from webui.settings import Settings
 if TYPE_CHECKING:
     from vllm.config import VllmConfig
 
-    from webui.engines.observed_llm import ObservedLLM
+    from webui.engines.observed_llm import ObservedLLM, StepLogger
 
 WARM_UP_TOKENS = 3
 KV_CACHE_SHARE = 0.5  # of the free memory, at most, on a CPU
@@ -79,7 +80,7 @@ class LocalEngines:
             report("importing")
             config = await in_background(self._configure)
             report("loading")
-            llm = await in_background(lambda: self._start(config))
+            llm, steps = await in_background(lambda: self._start(config))
         except Exception as error:
             raise explain(self._settings.model, error) from error
         engine = LocalEngine(llm, self._settings)
@@ -90,7 +91,7 @@ class LocalEngines:
         except BaseException:
             await engine.shutdown()
             raise
-        engine.observe(self._board)
+        engine.observe(self._board, steps)
         return engine
 
     def _check_model(self) -> None:
@@ -105,14 +106,17 @@ class LocalEngines:
 
         import webui.engines.observed_llm  # noqa: F401 - with all that it imports: nothing else of vLLM's is left for later
 
-        arguments = AsyncEngineArgs(**{**_defaults(self._settings), **self._settings.engine_arguments()})
+        known = {field.name for field in fields(AsyncEngineArgs)}
+        defaults = {name: value for name, value in _defaults(self._settings).items() if name in known}
+        arguments = AsyncEngineArgs(**{**defaults, **self._settings.engine_arguments()})
         return arguments.create_engine_config(UsageContext.ENGINE_CONTEXT)
 
-    def _start(self, config: VllmConfig) -> ObservedLLM:
-        from webui.engines.observed_llm import BoardLogger, ObservedLLM
+    def _start(self, config: VllmConfig) -> tuple[ObservedLLM, StepLogger]:
+        from webui.engines.observed_llm import ObservedLLM, StepLogger
 
+        steps = StepLogger()
         with _interrupts_blocked():
-            return cast("ObservedLLM", ObservedLLM.from_vllm_config(config, stat_loggers=[BoardLogger(self._board)]))
+            return cast("ObservedLLM", ObservedLLM.from_vllm_config(config, stat_loggers=[steps])), steps
 
 
 class LocalEngine:
@@ -134,17 +138,19 @@ class LocalEngine:
         """vLLM's own object, for doors that are vLLM's."""
         return self._llm
 
-    async def generate(self, request_id: str, prompt_ids: list[int], sampling: Sampling) -> AsyncIterator[Piece]:
+    async def generate(
+        self, request_id: str, prompt_ids: list[int], sampling: Sampling, priority: Priority = Priority.VISITOR
+    ) -> AsyncIterator[Piece]:
         """See `Engine`."""
         from vllm.exceptions import VLLMClientError
         from vllm.inputs.engine import tokens_input
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
-        from webui.engines.observed_llm import ENDS
+        from webui.engines.observer import ENDS
 
         parameters = self._parameters(sampling, len(prompt_ids))
         try:
-            outputs = self._llm.generate(tokens_input(prompt_ids), parameters, request_id)
+            outputs = self._llm.generate(tokens_input(prompt_ids), parameters, request_id, priority=priority)
             async with aclosing(outputs):
                 async for output in outputs:
                     answer = output.outputs[0]
@@ -173,10 +179,11 @@ class LocalEngine:
             output_kind=RequestOutputKind.DELTA,
         )
 
-    def observe(self, board: Board) -> None:
-        """From now on this board is told of every request."""
-        board.reset(self.info.lanes)
-        self._llm.board = board
+    def observe(self, board: Board, steps: StepLogger) -> None:
+        """From now on this board is told of every request and step."""
+        info = self.info
+        board.reset(EngineFacts(info.lanes, info.device, info.prefix_cache, info.decode_buckets))
+        self._llm.observe(board, steps)
 
     async def warm_up(self) -> None:
         """Runs each path that a visitor's first request would otherwise compile or allocate: greedy, sampled and seeded,
@@ -236,7 +243,13 @@ def _enforces_eager(settings: Settings) -> bool:
 
 def _defaults(settings: Settings) -> dict[str, Any]:
     """What the app chooses where the user says nothing and vLLM's own default does not suit a chat on this machine."""
-    defaults: dict[str, Any] = {"enforce_eager": _enforces_eager(settings), "served_model_name": _served_name(settings)}
+    defaults: dict[str, Any] = {
+        "enforce_eager": _enforces_eager(settings),
+        "served_model_name": _served_name(settings),
+        "enable_logging_iteration_details": True,  # how many sequences were in a step
+    }
+    if not _on_rbln():
+        defaults["scheduling_policy"] = "priority"
     if settings.is_demo_model and _on_cpu():
         defaults["dtype"] = "float32"  # the same answers on CPUs with and without bfloat16 units, and no slower
     memory_is_given = settings.gpu_memory_utilization is not None or "VLLM_CPU_KVCACHE_SPACE" in os.environ
@@ -255,6 +268,12 @@ def _on_cpu() -> bool:
     from vllm.platforms import current_platform
 
     return bool(current_platform.is_cpu())
+
+
+def _on_rbln() -> bool:
+    from vllm.platforms import current_platform
+
+    return type(current_platform).__module__.startswith("vllm_rbln")
 
 
 def _kv_cache_bytes(settings: Settings) -> int | None:
@@ -288,6 +307,7 @@ def _info(llm: ObservedLLM, settings: Settings) -> EngineInfo:
         lanes=int(config.scheduler_config.max_num_seqs),
         context=context,
         sampling=_default_sampling(config.model_config.get_diff_sampling_param(), context),
+        prefix_cache=bool(config.cache_config.enable_prefix_caching),
         effective={
             "max_num_seqs": config.scheduler_config.max_num_seqs,
             "max_model_len": context,
@@ -298,6 +318,7 @@ def _info(llm: ObservedLLM, settings: Settings) -> EngineInfo:
             "enable_prefix_caching": config.cache_config.enable_prefix_caching,
             "enforce_eager": config.model_config.enforce_eager,
             "tensor_parallel_size": config.parallel_config.tensor_parallel_size,
+            "scheduling_policy": str(config.scheduler_config.policy),
         },
         versions={"python": sys.version.partition(" ")[0], **_versions()},
     )

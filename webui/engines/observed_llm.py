@@ -1,6 +1,6 @@
 """vLLM's AsyncLLM, observed: every request of every door passes `generate()`, and every step the stat logger.
 
-The one place that reads what vLLM calls unstable (the stat logger's records). It does not know who asks, nor what is drawn.
+It does not know who asks, nor what an observer does with it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import functools
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any, cast
+from typing import Any
 
 from vllm.config import VllmConfig
 from vllm.outputs import RequestOutput
@@ -18,80 +18,29 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.metrics.loggers import StatLoggerBase
 from vllm.v1.metrics.stats import IterationStats, SchedulerStats
 
-from webui.batch.board import Board, Progress, Step
+from webui.batch.board import Board
 from webui.batch.request import door_of
 from webui.conversation import End
+from webui.engines.base import Priority
+from webui.engines.observer import ENDS, Observer
 from webui.engines.turnstile import Turnstile
 
 log = logging.getLogger(__name__)
 
-ENDS: dict[str | None, End] = {"stop": "stop", "length": "length", "abort": "aborted", "repetition": "stop"}
 
-
-class ObservedLLM(AsyncLLM):
-    """AsyncLLM that tells a board of each request's beginning, tokens and end.
+class StepLogger(StatLoggerBase):
+    """Hands each step's record on.
 
     Attributes:
-        board: who is told; None while the engine warms up, for those are nobody's requests.
+        observer: who gets it; None while the engine warms up.
     """
 
-    board: Board | None = None
+    observer: Observer | None = None
 
-    @functools.cached_property
-    def _turnstile(self) -> Turnstile:
-        return Turnstile(self.vllm_config.scheduler_config.max_num_seqs)
+    def __init__(self) -> None:
+        """vLLM's own has arguments that this one has no use for."""
 
-    @property
-    def _by_priority(self) -> bool:
-        """Whether the scheduler looks at priorities itself."""
-        return str(self.vllm_config.scheduler_config.policy) == "priority"
-
-    async def generate(
-        self, prompt: Any, sampling_params: SamplingParams, request_id: str, **options: Any
-    ) -> AsyncGenerator[RequestOutput, None]:
-        """As AsyncLLM's own; the board hears of the request until it ends, is left, or fails."""
-        board = self.board or Board()  # one that nobody sees
-        end: End = "aborted"
-        board.opened(request_id, len(prompt.get("prompt_token_ids") or ()) if isinstance(prompt, dict) else 0)
-        try:
-            priority = 0 if self._by_priority or door_of(request_id) == "page" else 1
-            outputs = super().generate(prompt, sampling_params, request_id, **options)
-            async with self._turnstile.passed(priority, sampling_params.n), aclosing(outputs):
-                async for output in outputs:
-                    board.gave(request_id, _progress(output))
-                    if output.finished:
-                        end = ENDS.get(output.outputs[0].finish_reason, "failed")
-                    yield output
-        except Exception:
-            end = "failed"
-            raise
-        finally:
-            board.closed(request_id, end)
-
-
-def _progress(output: RequestOutput) -> Progress:
-    prompt_tokens = len(output.prompt_token_ids or ())
-    metrics = output.metrics
-    if metrics is None:
-        return Progress(tokens=sum(len(o.token_ids) for o in output.outputs), prompt_tokens=prompt_tokens)
-    return Progress(
-        tokens=metrics.num_generation_tokens,
-        prompt_tokens=prompt_tokens,
-        queued=metrics.queued_ts,
-        scheduled=metrics.scheduled_ts,
-        first=metrics.first_token_ts,
-        last=metrics.last_token_ts,
-    )
-
-
-class BoardLogger(StatLoggerBase):
-    """Hands each step's record to a board. If a later vLLM changes the record, the detail is missing and nothing else."""
-
-    def __init__(self, board: Board) -> None:
-        self._board = board
-        self._complained = False
-
-    def __call__(self, vllm_config: VllmConfig, engine_index: int = 0) -> BoardLogger:
+    def __call__(self, vllm_config: VllmConfig, engine_index: int = 0) -> StepLogger:
         """vLLM wants a factory; one logger serves the one engine."""
         return self
 
@@ -103,25 +52,76 @@ class BoardLogger(StatLoggerBase):
         engine_idx: int = 0,
     ) -> None:
         """Called by vLLM on the event loop once per engine step."""
-        try:
-            self._record(scheduler_stats, iteration_stats)
-        except Exception:
-            if not self._complained:
-                self._complained = True
-                log.exception("The engine's step record has changed; the board goes on without it.")
-
-    def _record(self, scheduler: SchedulerStats | None, iteration: IterationStats | None) -> None:
-        if scheduler is None:
+        if self.observer is None or scheduler_stats is None:
             return
-        step = Step(
-            running=scheduler.num_running_reqs,
-            waiting=scheduler.num_waiting_reqs + scheduler.num_skipped_waiting_reqs,
-            kv_cache=round(scheduler.kv_cache_usage, 4),
-            prompt_tokens=iteration.num_prompt_tokens if iteration else 0,
-            generation_tokens=iteration.num_generation_tokens if iteration else 0,
-        )
-        finished = [cast(str, done.request_id) for done in iteration.finished_requests] if iteration else []
-        self._board.stepped(step, finished)
+        try:
+            self.observer.stepped(scheduler_stats, iteration_stats)
+        except Exception:  # would end the engine for everybody
+            log.exception("The board could not follow the engine; it is not told of steps any more.")
+            self.observer = None
 
     def log_engine_initialized(self) -> None:
         """Nothing to say: the app says what is in force."""
+
+
+class ObservedLLM(AsyncLLM):
+    """AsyncLLM that tells a board of each request's beginning, tokens and end."""
+
+    _observer: Observer | None = None  # while the engine warms up, for those are nobody's requests
+
+    def observe(self, board: Board, logger: StepLogger) -> None:
+        """From now on this board is told of every request and of every step that this logger records."""
+        self._observer = logger.observer = Observer(board, self)
+
+    @property
+    def by_priority(self) -> bool:
+        """Whether the scheduler looks at priorities."""
+        return str(self.vllm_config.scheduler_config.policy) == "priority"
+
+    @functools.cached_property
+    def _turnstile(self) -> Turnstile:
+        return Turnstile(self.vllm_config.scheduler_config.max_num_seqs)
+
+    async def generate(
+        self, prompt: Any, sampling_params: SamplingParams, request_id: str, *, priority: int = 0, **options: Any
+    ) -> AsyncGenerator[RequestOutput, None]:
+        """As AsyncLLM's own; the board hears of the request until it ends, is left, or fails.
+
+        A program may set back what it asks for, but not put it before what visitors wait for.
+        """
+        if door_of(request_id) == "api":
+            priority = max(priority, Priority.API)
+        given = priority if self.by_priority else 0
+        outputs = super().generate(prompt, sampling_params, request_id, priority=given, **options)
+        outputs = self._in_turn(outputs, priority, sampling_params.n)
+        if self._observer is None:
+            async with aclosing(outputs):
+                async for output in outputs:
+                    yield output
+            return
+        tokens = len(prompt.get("prompt_token_ids") or ()) if isinstance(prompt, dict) else 0
+        stoppable = bool(sampling_params.stop)
+        observer = self._observer
+        end: End = "aborted"
+        sequences = observer.opened(request_id, tokens, sampling_params.n, priority, stoppable)
+        try:
+            async with aclosing(outputs):
+                async for output in outputs:
+                    if len(sequences) == 1:
+                        sequences[0].stats = sequences[0].stats or output.metrics
+                    if output.finished:
+                        end = ENDS.get(output.outputs[0].finish_reason, "failed")
+                    yield output
+        except Exception:
+            end = "failed"
+            raise
+        finally:
+            observer.closed(sequences, end)
+
+    async def _in_turn(
+        self, outputs: AsyncGenerator[RequestOutput, None], priority: int, sequences: int
+    ) -> AsyncGenerator[RequestOutput, None]:
+        """Hands a request to the engine when it may go there: at once, where the scheduler looks at priorities itself."""
+        async with self._turnstile.passed(0 if self.by_priority else priority, sequences), aclosing(outputs):
+            async for output in outputs:
+                yield output

@@ -18,11 +18,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import webui
 from webui.admission import Admission
 from webui.batch.board import Board
+from webui.batch.frames import Frames
 from webui.chats import Chats
+from webui.demo_traffic import DemoTraffic
 from webui.engines.local import LocalEngines
 from webui.engines.supervisor import Supervisor
 from webui.errors import Internal, WebuiError
+from webui.server.board_api import BoardApi
 from webui.server.chat_api import ChatApi
+from webui.server.metrics import Metrics
 from webui.server.openai_api import OpenAIApi
 from webui.server.page import ASSETS, PUBLIC, Assets, Page
 from webui.server.stream import Everybody
@@ -57,17 +61,23 @@ class App:
         admission = Admission(settings.max_waiting, lanes=lambda: self.board.lanes.count)
         self.chats = Chats(self.supervisor, self.board, settings, admission)
         self.api = OpenAIApi(self.supervisor, self.board, admission, settings)
-        self.everybody = Everybody(self.supervisor, self.board)
+        self.demo = DemoTraffic(self.supervisor, self.board, self.chats.prompt, self.chats.is_here, settings.grace)
+        self.frames = Frames(self.board, lambda: self.demo.count)
+        self.everybody = Everybody(self.supervisor, self.frames)
         self.page = Page()
         self.asgi = self._assemble()
 
     def _assemble(self) -> ASGIApp:
         chat_api = ChatApi(self.chats, self.everybody, self.supervisor)
+        metrics = Metrics(self.board, self.chats, self.everybody, self.demo)
+        board_api = BoardApi(self.board, self.frames, self.demo)
         page = Starlette(
             routes=[
                 Route("/health", self._health),
                 Route("/api/status", self._status),
+                Route("/metrics", metrics.scrape),
                 *chat_api.routes(),
+                *board_api.routes(),
                 *(Mount(f"/assets/{folder}", Assets(directory=ASSETS / folder)) for folder in PUBLIC),
                 Mount("/", self.page),
             ],
@@ -78,7 +88,7 @@ class App:
 
     def _engine_changed(self) -> None:
         if self.supervisor.stage == "restarting":
-            self.board.reset(self.board.lanes.count)
+            self.board.reset(self.board.engine)
         self.api.engine_changed()
         self.everybody.tell_status()
 

@@ -20,7 +20,7 @@ from webui.chats import Chat, Chats
 from webui.conversation import Sampling
 from webui.engines.supervisor import Supervisor
 from webui.errors import BadInput
-from webui.server.stream import Everybody, TabStream
+from webui.server.stream import ChatEvents, Everybody, TabStream
 
 BODY_AT_MOST = 2_000_000  # bytes
 GUARD = "x-batchat"  # the header
@@ -59,10 +59,12 @@ class ChatApi:
         ]
 
     async def stream(self, request: Request) -> Any:
-        """The tab's event stream."""
+        """The tab's event stream; a wall's has no conversation."""
+        if request.query_params.get("board") == "1":
+            return TabStream(self._everybody)
         name = visitor_of(request)
         chat = self._chats.open(request.query_params.get("chat", ""), name)
-        return TabStream(self._everybody, self._chats.visitor(name), chat)
+        return TabStream(self._everybody, ChatEvents(self._chats.visitor(name), chat))
 
     async def send(self, request: Request) -> Response:
         """A question, or another version of an earlier one."""
@@ -106,15 +108,15 @@ class ChatApi:
 
     async def delete(self, request: Request) -> Response:
         """Forgets a conversation."""
-        _check_guard(request)
+        check_guard(request)
         self._chats.delete(request.path_params["chat"], visitor_of(request))
         return JSONResponse({})
 
     @asynccontextmanager
     async def _opened(self, request: Request) -> AsyncIterator[tuple[Chat, dict[str, Any]]]:
         """The conversation that the request is about, and its body."""
-        _check_guard(request)
-        body = await _body(request)
+        check_guard(request)
+        body = await body_of(request)
         chat = self._chats.open(request.path_params["chat"], visitor_of(request))
         try:
             yield chat, body
@@ -129,12 +131,18 @@ class ChatApi:
         return Sampling.from_mapping(values, defaults=engine.info.sampling if engine else None)
 
 
-def _check_guard(request: Request) -> None:
+def check_guard(request: Request) -> None:
+    """Raises BadInput unless the request bears the header that another origin's page cannot send."""
     if GUARD not in request.headers:
         raise BadInput(field=GUARD, reason="this header is wanted with every request that changes something")
 
 
-async def _body(request: Request) -> dict[str, Any]:
+async def body_of(request: Request) -> dict[str, Any]:
+    """The JSON object that came with a request.
+
+    Raises:
+        BadInput: if it is none, or too large.
+    """
     content = bytearray()
     async for part in request.stream():
         content += part

@@ -103,6 +103,7 @@ async def _load(app: App) -> None:
 async def _end(
     app: App, server: uvicorn.Server, serving: asyncio.Task[None], loading: asyncio.Task[None], hurry: asyncio.Event
 ) -> None:
+    app.demo.stop()
     closing = asyncio.create_task(app.chats.close())
     hurrying = asyncio.create_task(hurry.wait())
     await asyncio.wait([closing, hurrying], return_when=asyncio.FIRST_COMPLETED)

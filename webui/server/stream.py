@@ -1,28 +1,28 @@
 """One event stream per browser tab: the conversation that it shows, the visitor's list of chats, the engine and the board.
 
 Server-sent events (HTML standard, section 9.2). A tab that comes back names the last event of its conversation that it saw
-and gets the rest; otherwise it gets the present state. README, "The stream", lists the events. It knows neither the engine
-nor what a turn does.
+and gets the rest; otherwise it gets the present state. A wall shows the engine and the board alone. README, "The stream", lists
+the events. It knows neither the engine nor what a turn does.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from webui.batch.board import Board
+from webui.batch.frames import Frames
 from webui.channel import Channel, Mailbox, encode
 from webui.chats import Chat, Visitor
 from webui.engines.supervisor import Supervisor
 
 PING_EVERY = 15.0  # seconds; shorter than the idle time-out of the usual proxies (60 s)
 PING = b": ping\n\n"
-FRAME_EVERY = 0.2  # seconds between two frames of the board while something happens …
-IDLE_FRAMES = 5  # … and every how many of them while nothing does
+FRAME_EVERY = 0.2  # seconds between two frames of the board
 RETRY = b"retry: 1000\n\n"  # milliseconds after which a browser reconnects
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -36,16 +36,26 @@ class Everybody:
 
     Args:
         supervisor: has the engine.
-        board: makes the frames; each is made and serialised once however many watch, and not at all while nobody does.
+        frames: makes the board's frames; each is made and serialised once however many watch, and not at all while nobody does.
+
+    Attributes:
+        bytes_sent: over all streams since the start.
     """
 
-    def __init__(self, supervisor: Supervisor, board: Board) -> None:
+    def __init__(self, supervisor: Supervisor, frames: Frames) -> None:
         self._supervisor = supervisor
-        self._board = board
-        self._mailboxes: set[Mailbox] = set()
+        self._frames = frames
         self._channel = Channel(on_watched=self._begin)
+        self._up_to_date = Channel()  # those who have a full frame
+        self._newcomers: set[Mailbox] = set()
         self._ticker: asyncio.Task[None] | None = None
         self._closed = False
+        self.bytes_sent = 0
+
+    @property
+    def watchers(self) -> int:
+        """How many streams are open."""
+        return self._channel.watchers
 
     def tell_status(self) -> None:
         """Sends the engine's new state."""
@@ -53,9 +63,9 @@ class Everybody:
 
     @contextlib.contextmanager
     def watched_by(self, mailbox: Mailbox) -> Iterator[None]:
-        """Sends to this mailbox from now on, the present first."""
-        mailbox.put(RETRY + encode("status", self._supervisor.status()) + encode("board", self._board.full_frame()))
-        self._mailboxes.add(mailbox)
+        """Sends to this mailbox from now on, the present first; the board with its next frame."""
+        mailbox.put(RETRY + encode("status", self._supervisor.status()))
+        self._newcomers.add(mailbox)
         self._channel.join(mailbox)
         if self._closed:
             mailbox.close()
@@ -63,57 +73,78 @@ class Everybody:
             yield
         finally:
             self._channel.leave(mailbox)
-            self._mailboxes.discard(mailbox)
+            self._up_to_date.leave(mailbox)
+            self._newcomers.discard(mailbox)
 
     def close(self) -> None:
         """Ends every tab's stream after what it still has to get."""
         self._closed = True
-        for mailbox in self._mailboxes:
-            mailbox.close()
+        self._channel.close()
 
     def _begin(self) -> None:
         if self._ticker is None or self._ticker.done():
             self._ticker = asyncio.create_task(self._tick(), name="board frames")
 
     async def _tick(self) -> None:
-        idle = 0
         while self._channel.watchers:
-            frame = self._board.frame()
-            busy = frame["requests"] or frame["running"] or frame["waiting"]
-            idle = 0 if busy else idle + 1
-            if idle % IDLE_FRAMES == 0 or idle == 1:
-                self._channel.send(encode("board", frame))
+            self._send_frames()
             await asyncio.sleep(FRAME_EVERY)
+
+    def _send_frames(self) -> None:
+        """What changed to those who know the rest, then the whole to those who have just come."""
+        if (frame := self._frames.frame()) is not None:
+            self._up_to_date.send(encode("board", frame))
+        if self._newcomers:
+            full = encode("board", self._frames.full())
+            for mailbox in self._newcomers:
+                mailbox.put(full)
+                self._up_to_date.join(mailbox)
+            self._newcomers.clear()
 
 
 class TabStream:
     """The response that streams to one tab; an ASGI application.
 
     Args:
-        everybody, visitor: whose events it gets.
-        chat: the conversation that the tab shows.
+        everybody: the events that every tab gets.
+        own: the events that this tab gets beside them: given its mailbox and the last event that it saw, watches for it.
     """
 
-    def __init__(self, everybody: Everybody, visitor: Visitor, chat: Chat) -> None:
+    def __init__(self, everybody: Everybody, own: Callable[[Mailbox, str], AbstractContextManager[None]] | None = None) -> None:
         self._everybody = everybody
-        self._visitor = visitor
-        self._chat = chat
+        self._own = own
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         mailbox = Mailbox()
         seen = Request(scope).headers.get("last-event-id", "")
-        with self._everybody.watched_by(mailbox), self._joined(mailbox, seen):
+        own = self._own(mailbox, seen) if self._own else contextlib.nullcontext()
+        with self._everybody.watched_by(mailbox), own:
             watcher = asyncio.create_task(_close_when_gone(receive, mailbox))
             try:
                 await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
                 while part := await _next(mailbox):
+                    self._everybody.bytes_sent += len(part)
                     await send({"type": "http.response.body", "body": part, "more_body": True})
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
             finally:
                 watcher.cancel()
 
+
+class ChatEvents:
+    """The events of one conversation and of the visitor whose it is.
+
+    Args:
+        visitor: whose events it gets.
+        chat: the conversation that the tab shows.
+    """
+
+    def __init__(self, visitor: Visitor, chat: Chat) -> None:
+        self._visitor = visitor
+        self._chat = chat
+
     @contextlib.contextmanager
-    def _joined(self, mailbox: Mailbox, seen: str) -> Iterator[None]:
+    def __call__(self, mailbox: Mailbox, seen: str) -> Iterator[None]:
+        """Sends them to a mailbox, from behind the last event that it saw."""
         channel, visitor = self._chat.channel, self._visitor
         missed = channel.since(seen)
         if missed is None:

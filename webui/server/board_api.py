@@ -1,0 +1,98 @@
+"""The board for programs, and the demonstration: JSON, a trace, a table as CSV, start and stop.
+
+It turns HTTP into calls and back. What it gives away holds no text, no name and no address; see `batch/board.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from webui.batch import exports
+from webui.batch.board import FIGURES_WINDOW, WINDOW, Board
+from webui.batch.frames import Frames
+from webui.batch.latency import GOOD, Limits
+from webui.demo_traffic import DemoTraffic
+from webui.errors import BadInput
+from webui.server.chat_api import body_of, check_guard, visitor_of
+
+
+class BoardApi:
+    """What may be asked of the board.
+
+    Args:
+        board, frames: what is known, and how it is told.
+        demo: the demonstration requests.
+    """
+
+    def __init__(self, board: Board, frames: Frames, demo: DemoTraffic) -> None:
+        self._board = board
+        self._frames = frames
+        self._demo = demo
+
+    def routes(self) -> list[Route]:
+        """The routes, to be put into an application."""
+        return [
+            Route("/api/board", self.snapshot),
+            Route("/api/board/trace", self.trace),
+            Route("/api/board/requests.csv", self.table),
+            Route("/api/demo", self.start_demo, methods=["POST"]),
+            Route("/api/demo", self.stop_demo, methods=["DELETE"]),
+        ]
+
+    async def snapshot(self, request: Request) -> Response:
+        """The board as JSON."""
+        window = _seconds(request, "window", FIGURES_WINDOW)
+        steps = _seconds(request, "steps", FIGURES_WINDOW)
+        limits = Limits(_seconds(request, "ttft", GOOD.ttft), _seconds(request, "itl", GOOD.itl))
+        return _json(exports.snapshot(self._board, self._frames, window, steps, limits))
+
+    async def trace(self, request: Request) -> Response:
+        """The window as a file that Perfetto opens."""
+        trace = exports.trace(self._board, _seconds(request, "window", WINDOW))
+        return _json(trace, headers=_download("batchat-trace.json"))
+
+    async def table(self, request: Request) -> Response:
+        """The window's requests as CSV."""
+        table = exports.table(self._board, _seconds(request, "window", WINDOW))
+        return Response(table, media_type="text/csv", headers=_download("batchat-requests.csv"))
+
+    async def start_demo(self, request: Request) -> Response:
+        """Sends demonstration requests."""
+        check_guard(request)
+        count = (await body_of(request)).get("count")
+        if isinstance(count, bool) or not isinstance(count, int):
+            raise BadInput(field="count", reason="a whole number is wanted")
+        self._demo.start(visitor_of(request), count)
+        return _json({"count": count}, 202)
+
+    async def stop_demo(self, request: Request) -> Response:
+        """Ends all of them at once."""
+        check_guard(request)
+        self._demo.stop()
+        return Response(status_code=204)
+
+
+def _seconds(request: Request, name: str, default: float) -> float:
+    """A number of seconds from the query, WINDOW at most."""
+    text = request.query_params.get(name)
+    try:
+        seconds = default if text is None else float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= WINDOW:
+        raise BadInput(field=name, reason=f"seconds above 0, up to {WINDOW:g}, are wanted, not {text}")
+    return seconds
+
+
+def _json(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(content), status, headers, media_type="application/json")
+
+
+def _download(name: str) -> dict[str, str]:
+    return {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
