@@ -113,7 +113,8 @@ export function percent(share) {
 }
 
 function chooseLanguage() {
-  const wanted = [remembered(), ...navigator.languages].map((each) => each.split("-")[0] ?? "");
+  // A page may ask for a language in its address (assets/board.html).
+  const wanted = [document.documentElement.dataset.language ?? "", remembered(), ...navigator.languages].map((each) => each.split("-")[0] ?? "");
   return wanted.find((each) => LANGUAGES.includes(each)) ?? "en";
 }
 

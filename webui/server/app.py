@@ -25,6 +25,7 @@ from webui.server.chat_api import ChatApi
 from webui.server.page import ASSETS, PUBLIC, Assets, Page
 from webui.server.stream import Everybody
 from webui.server.visitors import VisitorCookie
+from webui.server.wall import wall
 from webui.settings import Settings
 
 # The page needs nothing of any other origin, so the browser is told not to ask for it. Gradio's own page has inline
@@ -63,6 +64,7 @@ class App:
             routes=[
                 Route("/health", self._health),
                 Route("/api/status", self._status),
+                Route("/board", wall),
                 *api.routes(),
                 *(Mount(f"/assets/{folder}", Assets(directory=ASSETS / folder)) for folder in PUBLIC),
                 Mount("/", self.page),
