@@ -18,7 +18,7 @@ import { SavedByBatching } from "./board_saved.js";
 import { waitingAt } from "./board_scene.js";
 import { RequestTable } from "./board_table.js";
 import { Tabs } from "./board_tabs.js";
-import { TimeControls, windowWords } from "./board_time.js";
+import { TimeControls } from "./board_time.js";
 import { View } from "./board_view.js";
 import { make, setText } from "./dom.js";
 import { on } from "./hub.js";
@@ -100,6 +100,7 @@ class BatchBoard extends HTMLElement {
     setText(this.sub, this.subtitle());
     this.dataset.live = this.view.live ? "yes" : "no";
     this.demo.draw();
+    if (this.drawer.seen) this.gauges.draw();
     this.lanes.wake();
     this.describe();
     if (performance.now() - this.slowAt >= SLOW) this.drawSlow();
@@ -110,22 +111,20 @@ class BatchBoard extends HTMLElement {
     this.slowAt = performance.now();
     if (!this.drawer.seen) return;
     this.time.draw();
-    this.gauges.draw();
     this.saved.draw();
     if (this.tabs.open === "latency") this.latency.draw();
     if (this.tabs.open === "requests") this.table.draw();
     void this.history.complete();
   }
 
-  /** "3 of 4 lanes busy, 2 waiting, last 60 s", now or then. */
+  /** "3 of 4 lanes busy, 2 waiting", now or then. */
   subtitle() {
     const { model, view } = this;
     if (!model.engine) return say("board.nothing");
-    const window = windowWords(view.window);
     const lanes = count(model.engine.lanes);
-    if (view.live) return say("board.subtitle", { running: count(model.running), lanes, waiting: count(model.waiting), window });
+    if (view.live) return say("board.subtitle", { running: count(model.running), lanes, waiting: count(model.waiting) });
     const busy = model.within(view.to, view.to).filter(({ stays }) => stays.some(({ from, to }) => from <= view.to && (to === null || to > view.to)));
-    return say("board.subtitle.held", { running: count(busy.length), lanes, waiting: count(waitingAt(model, view.to).length), window });
+    return say("board.subtitle.held", { running: count(busy.length), lanes, waiting: count(waitingAt(model, view.to).length) });
   }
 
   /** The picture in words, not so often that it would interrupt. */

@@ -8,13 +8,12 @@ const COLOURS = /** @type {const} */ ([
 ]);
 /** @typedef {Record<(typeof COLOURS)[number], string>} Colours */
 
-/** Strokes on a field of 8 by 8: marks that tell apart what has the same colour. */
+/** Strokes on a field of 8 by 8, and how thick: marks that tell apart what has the same colour. */
 const PATTERNS = {
-  stopped: "M-2 2L2 -2M-2 10L10 -2M6 10L10 6",
-  failed: "M0 0L8 8M8 0L0 8",
-  evaluation: "M0 4H8",
-  demo: "M3.200 4H4.800",
-  padding: "M-2 6L2 10M-2 -2L10 10M6 -2L10 2",
+  stopped: { strokes: "M-2 2L2 -2M-2 10L10 -2M6 10L10 6", weight: 1.5 },
+  failed: { strokes: "M0 0L8 8M8 0L0 8", weight: 1.5 },
+  evaluation: { strokes: "M0 2H8M0 6H8", weight: 0.6 },
+  demo: { strokes: "M1.400 2H2.600M5.400 6H6.600", weight: 1.2 },
 };
 
 export class Brush {
@@ -95,8 +94,8 @@ export class Brush {
     if (!strokes) return stroke;
     strokes.scale(scale, scale);
     strokes.strokeStyle = stroke;
-    strokes.lineWidth = 1.5;
-    strokes.stroke(new Path2D(PATTERNS[name]));
+    strokes.lineWidth = PATTERNS[name].weight;
+    strokes.stroke(new Path2D(PATTERNS[name].strokes));
     const made = this.context.createPattern(tile, "repeat");
     this.patterns.set(key, made);
     return made ?? stroke;

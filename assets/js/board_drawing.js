@@ -27,6 +27,8 @@ import { paintAxis, paintSteps } from "./board_strip.js";
 
 const RADIUS = 4;
 const CAP = 12;
+/** A lane of fewer pixels has no room for a frame. */
+const THIN = 9;
 
 /** @param {Brush} brush @param {Words} words @param {Picture} picture */
 export function paint(brush, words, picture) {
@@ -55,13 +57,13 @@ function paintRows(brush, layout) {
 /** @param {Brush} brush @param {Words} words @param {Bar} bar @param {Picture} picture */
 function paintBar(brush, words, bar, { scene, layout, chosen }) {
   const { colours } = brush;
-  const { row, left, scale } = layout;
-  const top = laneTop(layout, bar.lane);
+  const { left, scale } = layout;
+  const { top, row } = rowOf(bar, layout);
   const start = Math.max(left, xOf(layout, scene, bar.from));
   const end = Math.max(start + 2, xOf(layout, scene, bar.to));
   const written = bar.first === null ? end : Math.max(start, xOf(layout, scene, bar.first));
   // However short a prefill was, it shows.
-  const first = bar.first === bar.from || xOf(layout, scene, bar.from) < left - 2 ? written : Math.min(end, Math.max(written, start + 2));
+  const first = bar.first === bar.from || xOf(layout, scene, bar.from) < left - 2 ? written : Math.min(end, Math.max(written, start + 2 * scale));
   const round = radius(layout);
   const tail = bar.over ? round : 0;
   if (end > first) {
@@ -69,11 +71,18 @@ function paintBar(brush, words, bar, { scene, layout, chosen }) {
     brush.box(first, top, end - first, row, ownerColour(brush, bar.request), corners);
     paintDoor(brush, bar.request, first, end, top, layout, corners);
   }
-  if (first > start) brush.box(start, top, first - start, row, colours.prefill, [round, end > first ? 0 : tail, end > first ? 0 : tail, round]);
+  const corner = Math.min(round, (first - start) / 2);
+  if (first > start) brush.box(start, top, first - start, row, colours.prefill, [corner, end > first ? 0 : tail, end > first ? 0 : tail, corner]);
   paintEnd(brush, bar, start, end, top, layout);
   paintWords(brush, words, bar, Math.max(start, first), end, top, layout);
-  if (bar.request.mine && row >= 3) brush.frame(start + 0.5, top + 0.5, end - start - 1, row - 1, colours.ink, Math.min(1.5 * scale, row / 4), round);
+  if (bar.request.mine && row >= THIN) brush.frame(start + 0.5, top + 0.5, end - start - 1, row - 1, colours.ink, 1.5 * scale, round);
   if (chosen === bar.request) brush.frame(start - 1.5, top - 1.5, end - start + 3, row + 3, colours.ink, 2 * scale, round + 1);
+}
+
+/** Mine is framed; where lanes are too thin for a frame it is thicker than its lane. @param {Bar} bar @param {Layout} layout */
+function rowOf({ request, lane }, layout) {
+  const more = request.mine && layout.row < THIN ? layout.gap : 0;
+  return { top: laneTop(layout, lane) - more, row: layout.row + 2 * more };
 }
 
 /** What programs ask has one colour; a mark tells evaluation and demo apart from the API. @param {Brush} brush @param {Request} request @param {number} start @param {number} end @param {number} top @param {Layout} layout @param {number[]} corners */
@@ -103,7 +112,7 @@ function paintWords(brush, words, { request, over, last }, start, end, top, { ro
   const fits = (/** @type {string} */ each) => brush.width(each, size, 600) + 12 * scale + cap <= end - start;
   const said = labels(words, request, over && last).find(fits);
   if (!said) return;
-  const fill = brush.colours["bar-ink"];
+  const fill = request.mine || request.door !== "page" ? brush.colours["bar-ink"] : brush.colours.ink;
   // Words on a pattern need quiet ground.
   if (request.door === "demo" || request.door === "evaluation") brush.box(start + 3 * scale, top + row / 2 - 7 * scale, brush.width(said, size, 600) + 6 * scale, 14 * scale, ownerColour(brush, request), 3 * scale);
   brush.words(said, start + 6 * scale, top + row / 2 + 0.5, size, { fill, weight: 600 });

@@ -7,7 +7,7 @@
  */
 import { endedWithin, summary, valuesOf } from "./board_statistics.js";
 import { make, setText } from "./dom.js";
-import { count, percent, say, seconds } from "./texts.js";
+import { count, percent, say, seconds, shortCount } from "./texts.js";
 
 const GAUGES = ["occupancy", "waiting", "generation", "ttft", "kv", "hits", "prompt", "preempted"];
 
@@ -24,9 +24,15 @@ export class Gauges {
   }
 
   build() {
-    this.values = GAUGES.map(() => make("b", {}, "–"));
+    this.values = GAUGES.map(() => make("span", {}, "–"));
+    this.aside = make("small");
     this.names = GAUGES.map((name) => make("span", {}, say(`gauge.${name}`)));
-    const cells = GAUGES.map((name, i) => make("div", { title: say(`gauge.${name}.title`), "data-gauge": name }, this.values[i] ?? "", this.names[i] ?? ""));
+    const cells = GAUGES.map((name, i) => make(
+      "div",
+      { title: say(`gauge.${name}.title`), "data-gauge": name },
+      make("b", {}, this.values[i] ?? "", name === "occupancy" ? (this.aside ?? null) : null),
+      this.names[i] ?? "",
+    ));
     this.draw();
     return make("div", { class: "gauges", role: "group", "aria-label": say("gauge.label") }, ...cells);
   }
@@ -49,7 +55,7 @@ export class Gauges {
     };
     Object.values(said).forEach((words, i) => setText(this.values[i], words));
     const occupancy = figures?.occupancy ?? null;
-    setText(this.names[0], occupancy === null ? say("gauge.occupancy") : say("gauge.occupancy.over", { share: percent(occupancy) }));
-    setText(this.names[3], ttft.n ? say("gauge.ttft.of", { n: count(ttft.n) }) : say("gauge.ttft"));
+    setText(this.aside, occupancy === null ? "" : say("gauge.average", { share: percent(occupancy) }));
+    setText(this.names[GAUGES.indexOf("ttft")], ttft.n ? say("gauge.ttft.of", { n: shortCount(ttft.n) }) : say("gauge.ttft"));
   }
 }

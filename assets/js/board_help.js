@@ -9,8 +9,10 @@ const LEGEND = ["waiting", "prefill", "decode", "other", "api", "demo", "evaluat
 const TERMS = ["queue", "prefill", "decode", "ttft", "tpot", "itl", "e2e", "occupancy", "goodput", "percentile"];
 const NOTES = ["lane", "steps", "population"];
 
-export function legend() {
-  return make("ul", { class: "legend" }, ...LEGEND.map((name) => make("li", {}, make("i", { class: name }), say(`legend.${name}`))));
+/** @param {boolean} [personal]  whether there is somebody to whom requests can belong */
+export function legend(personal = true) {
+  const names = LEGEND.filter((name) => personal || name !== "decode");
+  return make("ul", { class: "legend" }, ...names.map((name) => make("li", {}, make("i", { class: name }), say(`legend.${name}`))));
 }
 
 /** @param {boolean} buckets  whether the engine has them */

@@ -87,22 +87,21 @@ export function bricksFor({ width, scale }, count) {
   const room = width - BEFORE * scale;
   const few = count * (BRICK.width + BRICK.gap) * scale <= room;
   const { gap, rows, ...brick } = few ? { ...BRICK, rows: 1 } : SMALL;
-  const capacity = (/** @type {number} */ space) => Math.floor(space / ((brick.width + gap) * scale)) * rows;
-  const all = capacity(room);
-  return { width: brick.width * scale, height: brick.height * scale, gap: gap * scale, rows, capacity: count <= all ? all : capacity(room - MORE * scale) };
+  const fit = (/** @type {number} */ space) => Math.floor(space / ((brick.width + gap) * scale));
+  const perRow = count <= fit(room) * rows ? fit(room) : fit(room - MORE * scale);
+  return { width: brick.width * scale, height: brick.height * scale, gap: gap * scale, rows, perRow, capacity: perRow * rows };
 }
 
 /**
- * The left upper corner of a place in the line, the first at the right; between two places while the line moves up.
+ * The left upper corner of a place in the line, the first at the right and next to the lanes; between two places while the
+ * line moves up.
  * @param {Layout} layout @param {ReturnType<typeof bricksFor>} bricks @param {number} place
  */
-export function brickAt(layout, { width, height, gap, rows }, place) {
-  const corner = (/** @type {number} */ whole) => ({
-    x: layout.width - (Math.floor(whole / rows) + 1) * (width + gap) + gap,
-    y: 2 * layout.scale + (whole % rows) * (height + gap),
-  });
-  const [before, after, way] = [corner(Math.floor(place)), corner(Math.ceil(place)), place % 1];
-  return { x: before.x + (after.x - before.x) * way, y: before.y + (after.y - before.y) * way };
+export function brickAt(layout, { width, height, gap, rows, perRow }, place) {
+  const row = Math.min(rows - 1, Math.floor(place / perRow));
+  // Whoever gets to the head of a row comes from the end of the one above; nobody needs to see that way.
+  const inRow = Math.min(place - row * perRow, perRow - 1);
+  return { x: layout.width - (inRow + 1) * (width + gap) + gap, y: 2 * layout.scale + (rows - 1 - row) * (height + gap) };
 }
 
 /** The bar at a point; the later one where two share a pixel. @param {Scene} scene @param {Layout} layout @param {number} x @param {number} y @returns {Bar | undefined} */

@@ -22,7 +22,7 @@ export function paintLine(brush, words, line, { layout, chosen }) {
     if (brick.place > bricks.capacity - 1) break;
     const { x, y } = brickAt(layout, bricks, brick.place);
     brush.context.globalAlpha = brick.present ? brick.way : 1 - brick.way;
-    brush.box(x, y, bricks.width, bricks.height, brush.colours.waiting, 3 * scale);
+    brush.box(x, y, bricks.width, bricks.height, brush.colours.waiting, bricks.height / 4);
     if (brick.request.mine) mark(brush, x, y, bricks, scale);
     brush.context.globalAlpha = 1;
     if (chosen === brick.request) brush.frame(x - 1, y - 1, bricks.width + 2, bricks.height + 2, brush.colours.ink, 2 * scale, 3 * scale);

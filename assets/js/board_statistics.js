@@ -18,16 +18,18 @@ export const MEASURES = ["queue", "ttft", "tpot", "itl", "e2e"];
 const EDGES = [1, 1.5, 2, 3, 5, 7];
 
 /** @param {Request} request @returns {Times} */
-export function timesOf({ queued, scheduled, first, last, tokens, worstItl }) {
-  const decode = between(first, last);
+export function timesOf({ queued, scheduled, first, last, ended, tokens, worstItl }) {
+  // Which token is the last one shows only at the end.
+  const final = ended === null ? null : last;
+  const decode = between(first, final);
   return {
     queue: between(queued, scheduled),
     prefill: between(scheduled, first),
     decode,
     ttft: between(queued, first),
     tpot: decode !== null && tokens > 1 ? decode / (tokens - 1) : null,
-    itl: tokens > 1 ? worstItl : null,
-    e2e: between(queued, last),
+    itl: final !== null && tokens > 1 ? worstItl : null,
+    e2e: between(queued, final),
   };
 }
 

@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * Paints the engine's steps below the lanes, as high as there were sequences in them, and the time below those. A step that
- * computed a prompt has the colour of a prefill; lanes that only fill up a bucket are hatched.
+ * computed a prompt has the colour of a prefill; lanes that only fill up a bucket are pale.
  *
  * @import {Brush} from "./board_brush.js"
  * @import {Column} from "./board_steps.js"
@@ -38,8 +38,16 @@ export function paintSteps(brush, words, { scene, layout, steps, buckets }) {
 function paintColumn(brush, { running, prefill, bucket }, x, width, bottom, unit, scale) {
   const { colours } = brush;
   const height = Math.max(2 * scale, running * unit);
-  if (bucket > running) brush.box(x, bottom - bucket * unit, width, (bucket - running) * unit, brush.pattern("padding", colours.other, scale));
+  if (bucket > running) paintPadding(brush, x, bottom - bucket * unit, width, (bucket - running) * unit);
   brush.box(x, bottom - height, width, height, prefill ? colours.prefill : colours.other);
+}
+
+/** @param {Brush} brush @param {number} x @param {number} y @param {number} width @param {number} height */
+function paintPadding({ context, colours }, x, y, width, height) {
+  context.globalAlpha = 0.35;
+  context.fillStyle = colours.other;
+  context.fillRect(x, y, width, height);
+  context.globalAlpha = 1;
 }
 
 /** @param {Brush} brush @param {Words} words @param {Picture} picture */

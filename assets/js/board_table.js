@@ -14,6 +14,8 @@ import { make, setText } from "./dom.js";
 import { count, hundredths, say, sayCount } from "./texts.js";
 
 const PAGE = 50;
+/** @type {Partial<Record<Column, string>>} */
+const UNITS = { queue: "unit.seconds", prefill: "unit.seconds", ttft: "unit.seconds", tpot: "unit.milliseconds", itl: "unit.milliseconds", e2e: "unit.seconds" };
 const DOORS = ["", "mine", "page", "api", "evaluation", "demo"];
 const ENDS = ["", "alive", "stop", "length", "aborted", "failed"];
 
@@ -38,7 +40,7 @@ export class RequestTable {
     this.drawn.clear();
     this.body = make("tbody");
     this.heads = COLUMNS.map((column) => this.head(column));
-    this.amount = make("p", { class: "amount", role: "status" });
+    this.amount = make("p", { class: "how-many", role: "status" });
     this.more = make("button", { type: "button", class: "quiet", onclick: () => this.showMore() });
     const table = make("table", { class: "requests" }, make("caption", { class: "offscreen" }, say("table.label")), make("thead", {}, make("tr", {}, ...this.heads)), this.body);
     const filters = make("div", { class: "filters" }, this.select("door", DOORS), this.select("end", ENDS), this.amount);
@@ -48,8 +50,8 @@ export class RequestTable {
 
   /** @param {Column} column */
   head(column) {
-    const unit = column === "tpot" || column === "itl" ? "ms" : ["request", "tokens", "end"].includes(column) ? "" : "s";
-    const button = make("button", { type: "button", title: say(`column.${column}.title`), onclick: () => this.sortBy(column) }, say(`column.${column}`), make("small", {}, unit));
+    const unit = UNITS[column];
+    const button = make("button", { type: "button", title: say(`column.${column}.title`), onclick: () => this.sortBy(column) }, say(`column.${column}`), make("small", {}, unit ? say(unit, { n: "" }).trim() : ""));
     return make("th", { scope: "col" }, button);
   }
 

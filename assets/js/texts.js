@@ -86,6 +86,11 @@ export function count(n) {
   return new Intl.NumberFormat(language, { maximumFractionDigits: 0 }).format(n);
 }
 
+/** A count for where there is little room: "1.2K". @param {number} n */
+export function shortCount(n) {
+  return new Intl.NumberFormat(language, { notation: "compact" }).format(n);
+}
+
 /** @param {number} value  seconds to two places, without the unit */
 export function hundredths(value) {
   return value.toFixed(2);

@@ -14,7 +14,6 @@ import { engineWords, modelWords } from "./engine.js";
 import { emit, on } from "./hub.js";
 import { count, say } from "./texts.js";
 
-const SLOW = 1000;
 const RETRY = 2000;
 /** The panel beside the conversation is this wide; on a wall everything is as much larger. */
 const PANEL = 760;
@@ -24,7 +23,6 @@ class BoardWall extends HTMLElement {
   view = new View(this.model);
   lanes = new Lanes(this.model, this.view, () => Math.max(1, Math.min(innerWidth / PANEL, innerHeight / 430)));
   gauges = new Gauges(this.model, this.view);
-  slowAt = -SLOW;
   savedKey = "";
 
   connectedCallback() {
@@ -32,7 +30,7 @@ class BoardWall extends HTMLElement {
     this.sub = make("p", { class: "sub", role: "status" });
     this.saved = make("div", { class: "saved" });
     const head = make("header", {}, make("h1", {}, "Batchat"), this.name, this.sub);
-    this.replaceChildren(head, this.lanes.element, legend(), this.gauges.build(), this.saved);
+    this.replaceChildren(head, this.lanes.element, legend(false), this.gauges.build(), this.saved);
     this.lanes.canvas.tabIndex = -1;
     this.lanes.restyle();
     on("board", (frame) => {
@@ -50,8 +48,6 @@ class BoardWall extends HTMLElement {
     setText(this.sub, this.subtitle());
     this.lanes.describe(this.subtitle());
     this.lanes.wake();
-    if (performance.now() - this.slowAt < SLOW) return;
-    this.slowAt = performance.now();
     this.gauges.draw();
     this.drawSaved();
   }
@@ -66,7 +62,7 @@ class BoardWall extends HTMLElement {
   subtitle() {
     const { engine, running, waiting } = this.model;
     if (this.dataset.connection === "lost") return say("connection.lost");
-    return engine ? say("wall.subtitle", { running: count(running), lanes: count(engine.lanes), waiting: count(waiting) }) : say("board.nothing");
+    return engine ? say("board.subtitle", { running: count(running), lanes: count(engine.lanes), waiting: count(waiting) }) : say("board.nothing");
   }
 }
 

@@ -25,8 +25,8 @@ STATUS = {
     **{"context": 2048, "error": None, "sampling": None},
 }
 PANEL = """<!doctype html><html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width,initial-scale=1"><title>board</title>{head}</head>
-<body><script>document.body.classList.toggle("dark", matchMedia("(prefers-color-scheme: dark)").matches)</script>
+<meta name="viewport" content="width=device-width,initial-scale=1"><title>board</title><link rel="icon" href="assets/icons/favicon.png">{head}</head>
+<body style="margin:0"><script>document.body.classList.toggle("dark", matchMedia("(prefers-color-scheme: dark)").matches)</script>
 <div class="gradio-container"><page-header></page-header><div id="columns"><div id="left"></div><div id="middle"></div>
 <div id="right"><batch-board></batch-board></div></div></div>
 <script type="module">
