@@ -208,7 +208,9 @@ class Paper:
         self._free = sorted([*self._free, each.stays[-1][0]])
 
 
-def visitors(seed: int, count: int, span: int, longest: int = 200, doors: str = "page page page api demo evaluation") -> list[Asked]:
+def visitors(
+    seed: int, count: int, span: int, longest: int = 200, doors: str = "page page page api demo evaluation"
+) -> list[Asked]:
     """Requests that come at random over a span of milliseconds: most end by themselves, some are cut, stopped or fail."""
     chance = random.Random(seed)
     asked = []
