@@ -85,6 +85,7 @@ class BatchBoard extends HTMLElement {
   /** @param {number[]} ids */
   own(ids) {
     this.model.own(ids);
+    this.spokenAt = -SPOKEN_EVERY;
     this.draw();
     this.drawSlow();
   }

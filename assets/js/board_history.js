@@ -9,6 +9,8 @@
 import { boardSteps } from "./server.js";
 
 const AGAIN = 10_000;
+/** The picture is a little behind the stream: the newcomer's minute is not quite the minute that is shown. */
+const SLACK = 1000;
 
 export class StepHistory {
   asked = -Infinity;
@@ -23,7 +25,7 @@ export class StepHistory {
   /** Asks if steps of the shown stretch are missing. */
   async complete() {
     const { model, view } = this;
-    const missing = model.steps.since > Math.max(0, view.from) && model.steps.since < Infinity;
+    const missing = model.steps.since > Math.max(0, view.from) + SLACK && model.steps.since < Infinity;
     if (!missing || performance.now() - this.asked < AGAIN) return;
     this.asked = performance.now();
     const { steps } = model;

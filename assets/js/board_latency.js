@@ -48,17 +48,16 @@ export class Latency {
   }
 
   draw() {
-    const { whole } = this.ended();
-    this.body?.replaceChildren(...MEASURES.map((measure) => row(measure, valuesOf(whole, measure))));
-    this.drawGoodput();
+    const ended = this.ended();
+    this.body?.replaceChildren(...MEASURES.map((measure) => row(measure, valuesOf(ended.whole, measure))));
+    this.drawGoodput(ended);
   }
 
   ended() {
     return endedWithin(this.model.requests.values(), this.view.from, this.view.to);
   }
 
-  drawGoodput() {
-    const { whole, aborted, failed } = this.ended();
+  drawGoodput({ whole, aborted, failed } = this.ended()) {
     const wanted = limits(this.model.limits);
     for (const { name, input } of this.fields ?? []) {
       if (document.activeElement !== input) input.value = String(Math.round(wanted[name] * 10) / 10);
