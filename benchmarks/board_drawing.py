@@ -19,8 +19,17 @@ MOMENT = 105_000  # milliseconds; where the play begins
 MEASURE = """async (seconds) => {
   const gaps = [], costs = [];
   const frame = () => new Promise(requestAnimationFrame);
-  for (let last = await frame(), end = last + seconds * 1000; last < end;) { const now = await frame(); gaps.push(now - last); last = now; }
-  for (let i = 0; i < 60; i++) { await frame(); const began = performance.now(); board.lanes.paint(); costs.push(performance.now() - began); }
+  for (let last = await frame(), end = last + seconds * 1000; last < end;) {
+    const now = await frame();
+    gaps.push(now - last);
+    last = now;
+  }
+  for (let i = 0; i < 60; i++) {
+    await frame();
+    const began = performance.now();
+    board.lanes.paint();
+    costs.push(performance.now() - began);
+  }
   const rank = (values, share) => values.sort((a, b) => a - b)[Math.ceil(values.length * share) - 1];
   return { fps: gaps.length / seconds, gap: rank(gaps, .95), paint: rank(costs, .5), paint95: rank(costs, .95) };
 }"""
@@ -61,7 +70,10 @@ def main() -> None:
             for window in (60, 300):
                 got = measure(browser, theatre, traffic, window, arguments.seconds)
                 name = f"{lanes}, {traffic.waiting(MOMENT)}, {window} s"
-                print(f"| {name} | {got['fps']:.0f} | {got['gap']:.1f} ms | {got['paint']:.1f} ms | {got['paint95']:.1f} ms |", flush=True)
+                print(
+                    f"| {name} | {got['fps']:.0f} | {got['gap']:.1f} ms | {got['paint']:.1f} ms | {got['paint95']:.1f} ms |",
+                    flush=True,
+                )
         browser.close()
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,6 +19,7 @@ from tests.browser.board_traffic import Traffic
 from webui.ui.head import head
 from webui.ui.texts import ASSETS
 
+HERE = Path(__file__).resolve().parent
 FRAME_EVERY = 0.2  # seconds
 KINDS = {".js": "text/javascript", ".css": "text/css", ".json": "application/json", ".png": "image/png"}
 STATUS = {
@@ -25,8 +27,9 @@ STATUS = {
     **{"context": 2048, "error": None, "sampling": None},
 }
 PANEL = """<!doctype html><html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width,initial-scale=1"><title>board</title><link rel="icon" href="assets/icons/favicon.png">{head}</head>
-<body style="margin:0"><script>document.body.classList.toggle("dark", matchMedia("(prefers-color-scheme: dark)").matches)</script>
+<meta name="viewport" content="width=device-width,initial-scale=1"><title>board</title>
+<link rel="icon" href="assets/icons/favicon.png">{head}</head><body style="margin:0"><script>
+document.body.classList.toggle("dark", matchMedia("(prefers-color-scheme: dark)").matches)</script>
 <div class="gradio-container"><page-header></page-header><div id="columns"><div id="left"></div><div id="middle"></div>
 <div id="right"><batch-board></batch-board></div></div></div>
 <script type="module">
@@ -83,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
             seconds = int(parse_qs(address.query)["steps"][0])
             return self._send(json.dumps(self.server.traffic.full(self.server.now(), seconds * 1000)), "application/json")
         file = (ASSETS.parent / address.path.lstrip("/")).resolve()
-        if not file.is_relative_to(ASSETS) or not file.is_file():
+        if not (file.is_relative_to(ASSETS) or file.is_relative_to(HERE)) or not file.is_file():
             return self._send("", "text/plain", 404)
         self._send(file.read_bytes(), KINDS.get(file.suffix, "text/plain"))
 

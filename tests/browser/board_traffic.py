@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 KEPT = 600_000  # milliseconds that a full frame tells of
@@ -44,7 +45,7 @@ class Asked:
         stays = [[lane, since, to if to <= now else None] for lane, since, to in self.stays if since <= now]
         over = self.ended <= now
         in_lane = bool(stays) and (stays[-1][2] is None or stays[-1][2] >= min(self.ended, now))
-        gaps = [b - a for a, b in zip(written, written[1:], strict=False)]
+        gaps = [after - before for before, after in pairwise(written)]
         return [
             *(self.id, self.door, stays[-1][0] if in_lane else None, self.queued, stays[0][1] if stays else None),
             *(written[0] if written else None, written[-1] if written else None),

@@ -13,9 +13,10 @@ from tests.browser.board_traffic import Asked, Paper, Traffic, visitors
 
 pytestmark = pytest.mark.browser
 
-# One of a request's life that is enough for the statistics.
-REQUEST = """(r) => ({ id: 0, door: "page", mine: false, queued: 0, scheduled: null, first: null, last: null, ended: null, end: null,
-promptTokens: 1, tokens: 0, worstItl: null, cachedTokens: null, stays: [], waits: [], ...r })"""
+# As much of a request's life as the statistics want.
+REQUEST = """(life) => ({ id: 0, door: "page", mine: false, queued: 0, scheduled: null, first: null, last: null, ended: null,
+end: null, promptTokens: 1, tokens: 0, worstItl: null, cachedTokens: null, stays: [], waits: [], ...life })"""
+MODULES = {"reckoning": "./tests/browser/reckoning.js"}
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +30,11 @@ def modules(browser: Browser) -> Iterator[Page]:
 
 
 def reckon(page: Page, module: str, expression: str, argument: Any = None) -> Any:
-    """What an expression of a module's exports `m` comes to; `r` makes a request."""
-    code = f'async (a) => {{ const m = await import("./assets/js/{module}.js"); const r = {REQUEST}; return {expression}; }}'
-    return page.evaluate(code, argument)
+    """What an expression of a module's exports `m` comes to, given an argument `a`; `r` makes a request."""
+    address = MODULES.get(module, f"./assets/js/{module}.js")
+    return page.evaluate(
+        f'async (a) => {{ const m = await import("{address}"); const r = {REQUEST}; return {expression}; }}', argument
+    )
 
 
 def mixed(preempt_every: int = 90) -> Traffic:
@@ -110,35 +113,26 @@ def test_a_histogram_has_every_value_once_and_the_empty_bins_between(modules: Pa
 
 
 def test_a_column_of_steps_has_the_highest_and_a_prefill_wins(modules: Page) -> None:
-    code = """(() => { const s = new m.Steps(); s.add({ steps: a, steps_from: 0 }, true, new Map());
-    return s.columns(0, 200, 100).map(({ only, ...rest }) => ({ ...rest, single: only !== null })); })()"""
     flat = [20, 1, 0, 1, 20, 3, 0, 4, 20, 2, 64, 0, 60, 2, 0, 2]
-    assert reckon(modules, "board_steps", code, flat) == [
+    assert reckon(modules, "reckoning", "m.columns(a, true, 100)", flat) == [
         {"place": 0, "running": 3, "prefill": True, "bucket": 4, "single": False},
         {"place": 1, "running": 2, "prefill": False, "bucket": 2, "single": True},
     ]
 
 
 def test_a_time_without_work_is_no_part_of_the_step_after_it(modules: Page) -> None:
-    code = """(() => { const s = new m.Steps(); const all = a.map(r);
-    s.add({ steps: [20, 1, 8, 5000, 1, 8], steps_from: 1000 }, false, new Map(all.map((x, i) => [i, x])));
-    return s.list.map(({ from, at }) => [from, at]); })()"""
+    code = "m.stepTimes({ steps: [20, 1, 8, 5000, 1, 8], steps_from: 1000 }, a.map(r))"
     first = {"queued": 990, "last": 1020, "ended": 1021, "end": "stop"}
-    assert reckon(modules, "board_steps", code, [first, {"queued": 5900}]) == [[1000, 1020], [5900, 6020]]
-    assert reckon(modules, "board_steps", code, [{**first, "last": 6020, "ended": 6021}])[1] == [1020, 6020], "it was busy"
+    assert reckon(modules, "reckoning", code, [first, {"queued": 5900}]) == [[1000, 1020], [5900, 6020]]
+    assert reckon(modules, "reckoning", code, [{**first, "last": 6020, "ended": 6021}])[1] == [1020, 6020], "it was busy"
 
 
 def test_every_request_is_in_one_place_at_every_moment(modules: Page) -> None:
     """Lanes in use and the line are what the engine had, no lane has two at once, nobody is in both or missing."""
     traffic = mixed()
     moments = list(range(500, 59_000, 777))
-    code = """(() => { const model = new m.BoardModel(); model.apply(a.frame, 0); return import("./assets/js/board_scene.js").then((s) =>
-    a.moments.map((at) => { const { bars, line } = s.sceneAt(model, at, 60000); const now = bars.filter((bar) => !bar.over);
-    const lanes = bars.map(({ lane, from, to }) => [lane, from, to]).sort((x, y) => x[0] - y[0] || x[1] - y[1]);
-    return { running: now.map((bar) => bar.request.id), waiting: line.filter((brick) => brick.present).map((brick) => brick.request.id),
-    inLine: s.waitingAt(model, at).map(({ id }) => id),
-    overlaps: lanes.filter(([lane, from], i) => i && lanes[i - 1][0] === lane && lanes[i - 1][2] > from).length }; })); })()"""
-    shown = reckon(modules, "board_model", code, {"frame": traffic.full(59_000, 59_000), "moments": moments})
+    told = {"frame": traffic.full(59_000, 59_000), "moments": moments}
+    shown = reckon(modules, "reckoning", "m.places(a.frame, a.moments)", told)
     assert any(each["waiting"] for each in shown) and any(len(each["running"]) == 4 for each in shown)
     for at, each in zip(moments, shown, strict=True):
         alive = {asked.id for asked in traffic.requests if asked.queued <= at < asked.ended}
@@ -149,37 +143,31 @@ def test_every_request_is_in_one_place_at_every_moment(modules: Page) -> None:
 
 
 def test_frame_after_frame_comes_to_what_a_full_frame_says(modules: Page) -> None:
-    traffic, since = mixed(), 10_000
-    frames = [traffic.full(since), *(traffic.frame(at, at + 200) for at in range(since, 50_000, 200))]
-    code = """(() => { const state = (frames) => { const model = new m.BoardModel(); for (const f of frames) model.apply(f, f.t);
-    const { running, waiting, preempted, steps, figures } = model;
-    const requests = [...model.requests.values()].sort((x, y) => x.id - y.id).map(({ tokens, ...rest }) => rest.ended ? { tokens, ...rest } : rest);
-    return JSON.stringify({ running, waiting, preempted, figures, requests, steps: steps.list.filter(({ at }) => at > 10000).map(({ at, running, prompt, bucket }) => [at, running, prompt, bucket]) }); };
-    return state(a.frames) === state([a.full]) || [state(a.frames), state([a.full])]; })()"""
-    assert reckon(modules, "board_model", code, {"frames": frames, "full": traffic.full(50_000, 40_000)}) is True
+    traffic, since, until = mixed(), 10_000, 50_000
+    frames = [traffic.full(since), *(traffic.frame(at, at + 200) for at in range(since, until, 200))]
+    gathered = reckon(modules, "reckoning", f"m.knowledge(a, {since})", frames)
+    assert gathered == reckon(modules, "reckoning", f"m.knowledge(a, {since})", [traffic.full(until, until - since)])
+    assert len(gathered["requests"]) > 50 and len(gathered["steps"]) > 500
 
 
 def test_a_preempted_request_goes_back_into_the_line_and_keeps_its_first_turn(modules: Page) -> None:
     row = [7, "page", 0, 100, 200, 260, None, None, None, 9, 5, None, None, [[2, 200, 500], [0, 900, None]]]
-    code = """(() => { const model = new m.BoardModel(); model.put(a); const { stays, waits } = model.requests.get(7); return { stays, waits }; })()"""
-    assert reckon(modules, "board_model", code, row) == {
+    assert reckon(modules, "reckoning", "m.stays(a)", row) == {
         "stays": [{"lane": 2, "from": 200, "to": 500}, {"lane": 0, "from": 900, "to": None}],
         "waits": [{"from": 100, "to": 200}, {"from": 500, "to": 900}],
     }
     waits = [*row[:2], None, *row[3:13], [[2, 200, 500]]]
-    assert reckon(modules, "board_model", code, waits)["waits"][-1] == {"from": 500, "to": None}
+    assert reckon(modules, "reckoning", "m.stays(a)", waits)["waits"][-1] == {"from": 500, "to": None}
 
 
 def test_another_server_is_another_clock(modules: Page) -> None:
-    code = """(() => { const model = new m.BoardModel(); model.apply(a[0], 1000); model.apply(a[1], 2000); return [model.now(2000), model.requests.size]; })()"""
     old, new = Traffic(4, [Asked(1, "page", 10, 5, 5)], []), Traffic(4, [], [], epoch="another")
-    moment, known = reckon(modules, "board_model", code, [old.full(500_000), new.full(3000)])
+    moment, known = reckon(modules, "reckoning", "m.after(a, [1000, 2000])", [old.full(500_000), new.full(3000)])
     assert 2000 < moment <= 3000 and known == 0
 
 
 def test_what_a_lost_connection_does_not_tell_is_not_made_up(modules: Page) -> None:
-    code = "(() => { const clock = new m.Clock(); clock.observe(5000, 1000); return [1250, 2250, 60000].map((now) => clock.drawn(now)); })()"
-    assert reckon(modules, "board_clock", code) == [5000, 6000, 8000]
+    assert reckon(modules, "reckoning", "m.drawn(5000, 1000, [1250, 2250, 60000])") == [5000, 6000, 8000]
 
 
 @pytest.mark.parametrize("column", ["request", "queue", "prefill", "ttft", "tpot", "itl", "e2e", "tokens", "end"])
