@@ -44,7 +44,7 @@ export class Lanes {
     const { canvas } = this;
     canvas.addEventListener("pointermove", (event) => this.point(event));
     canvas.addEventListener("pointerdown", (event) => this.point(event));
-    canvas.addEventListener("pointerleave", () => !this.walked && this.choose(null));
+    canvas.addEventListener("pointerleave", (event) => this.leave(event));
     canvas.addEventListener("keydown", (event) => this.key(event));
     canvas.addEventListener("focus", () => canvas.matches(":focus-visible") && this.walkBy("focus"));
     canvas.addEventListener("blur", () => this.choose(null));
@@ -122,6 +122,11 @@ export class Lanes {
     this.walked = false;
     this.choose(found?.request ?? null);
     if (!found && onStrip(layout, offsetY)) this.pointAtStep(timeAt(layout, scene, offsetX), offsetX);
+  }
+
+  /** A finger that is lifted leaves what it touched. @param {PointerEvent} event */
+  leave({ pointerType }) {
+    if (!this.walked && pointerType !== "touch") this.choose(null);
   }
 
   /** @param {number} moment @param {number} x */

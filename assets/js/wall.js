@@ -37,8 +37,11 @@ class BoardWall extends HTMLElement {
       this.model.apply(frame, performance.now());
       this.draw();
     });
-    for (const news of /** @type {const} */ (["status", "tick", "connection"])) on(news, () => this.draw());
-    on("connection", (state) => (this.dataset.connection = state));
+    on("connection", (state) => {
+      this.dataset.connection = state;
+      this.draw();
+    });
+    for (const news of /** @type {const} */ (["status", "tick"])) on(news, () => this.draw());
     new MutationObserver(() => this.lanes.restyle()).observe(document.body, { attributeFilter: ["class"] });
     this.draw();
   }
