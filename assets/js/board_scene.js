@@ -35,7 +35,7 @@ export function sceneAt(model, at, window, still = false) {
 
 /** Whether anything will look different in a moment. @param {BoardModel} model @param {number} at @param {number} window */
 export function moves(model, at, window) {
-  if ((model.steps.lastBefore(Infinity)?.at ?? -Infinity) > at - window) return true;
+  if ((model.steps.list.at(-1)?.at ?? -Infinity) > at - window) return true;
   for (const { queued, ended, waits } of model.requests.values()) {
     if (ended === null || ended > at - window || queued > at || (waits.at(-1)?.to ?? 0) > at - MOVE) return true;
   }

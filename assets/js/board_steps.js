@@ -12,6 +12,8 @@
 
 /** A longer way from one step to the next may have been a time without work. */
 const PAUSE = 200;
+/** So many steps back is still the same work. */
+const NEARBY = 100;
 
 export class Steps {
   /** In order of time. @type {Step[]} */
@@ -58,9 +60,9 @@ export class Steps {
     return step && step.from <= moment ? step : null;
   }
 
-  /** The last step that was over at a moment. @param {number} moment */
-  lastBefore(moment) {
-    return this.list[this.after(moment) - 1] ?? null;
+  /** The last step that ran in a bucket and was over at a moment. @param {number} moment */
+  lastInBucket(moment) {
+    return this.list.slice(Math.max(0, this.after(moment) - NEARBY), this.after(moment)).findLast(({ bucket }) => bucket) ?? null;
   }
 
   /**

@@ -20,7 +20,7 @@ const TICKS = new Map([[30_000, 10_000], [60_000, 15_000], [300_000, 60_000]]);
 export function paintSteps(brush, words, { scene, layout, steps, buckets }) {
   const { left, width, label, scale, strip, stripHeight } = layout;
   brush.words(words.steps, left, label, WORDS * scale);
-  const last = buckets ? steps.lastBefore(scene.at) : null;
+  const last = buckets ? steps.lastInBucket(scene.at) : null;
   if (last?.bucket) brush.words(words.step(last.running, last.bucket), width, label, WORDS * scale, { align: "right" });
   const span = (scene.window * COLUMN * scale) / (width - left);
   const unit = stripHeight / Math.max(1, layout.lanes);
