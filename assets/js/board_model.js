@@ -1,74 +1,98 @@
 // @ts-check
 /**
- * What is known of the requests on the board, and what time it is on the server. Draws nothing.
+ * What is known of the requests on the board and of the engine that answers them, gathered from the server's frames. Times
+ * are the server's, in milliseconds. Draws nothing and sums nothing up.
  *
- * @import {BoardFrame, Door, End, RequestRow} from "./protocol.js"
+ * @import {BoardFrame, Door, End, EngineFacts, Figures, Limits, RequestRow, Saved} from "./protocol.js"
  */
+import { Clock } from "./board_clock.js";
+import { Steps } from "./board_steps.js";
 
-/** Seconds that the board shows. */
-export const WINDOW = 60;
-/** Drawn this much behind the server, so that bars grow evenly although frames come one by one. */
-const BEHIND = 0.25;
-/** Requests that ended stay for the table after they left the picture. */
-const KEPT = 24;
-/** Seconds that the picture goes on without a frame; an idle server sends one a second. */
-const SILENCE = 3;
+/** What the board remembers. */
+export const KEPT = 600_000;
 
+/** @typedef {{lane: number, from: number, to: number | null}} Stay  in a lane; `to` is null while it goes on */
+/** @typedef {{from: number, to: number | null}} Wait  in the line; `to` is null while it goes on */
 /**
- * One request's life; times in the server's monotonic seconds.
+ * One request's life.
  * @typedef {object} Request
  * @property {number} id
  * @property {Door} door
  * @property {boolean} mine
- * @property {number | null} lane
  * @property {number} queued
  * @property {number | null} scheduled
  * @property {number | null} first
+ * @property {number | null} last
  * @property {number | null} ended
  * @property {End | null} end
  * @property {number} promptTokens
  * @property {number} tokens
+ * @property {number | null} worstItl
+ * @property {number | null} cachedTokens
+ * @property {Stay[]} stays  more than one if it was preempted
+ * @property {Wait[]} waits
  */
-
-/** The server's clock as seen from here: the frame that travelled fastest tells it best. */
-export class Clock {
-  offset = Infinity;
-
-  /** @param {number} serverTime @param {number} now  seconds */
-  observe(serverTime, now) {
-    // Creeps up, so that two clocks that drift apart are noticed within minutes.
-    this.offset = Math.min(now - serverTime, this.offset + 0.0005);
-  }
-
-  /** @param {number} now  seconds; what is drawn at that moment */
-  drawn(now) {
-    return now - this.offset - BEHIND;
-  }
-}
 
 export class BoardModel {
   /** @type {Map<number, Request>} */
   requests = new Map();
-  /** @type {BoardFrame | null} */
-  frame = null;
+  steps = new Steps();
   clock = new Clock();
   /** @type {Set<number>} */
   mine = new Set();
+  epoch = "";
+  /** Whether a frame came yet. */
+  known = false;
+  running = 0;
+  waiting = 0;
+  preempted = 0;
+  /** @type {EngineFacts | null} */
+  engine = null;
+  /** @type {Limits | null} */
+  limits = null;
+  /** @type {Figures | null} */
+  figures = null;
+  /** @type {Saved | null} */
+  saved = null;
 
   /** @param {BoardFrame} frame @param {number} now */
   apply(frame, now) {
-    // Another server has another clock.
-    if (frame.full) this.clock = new Clock();
-    if (frame.full) this.requests.clear();
+    if (frame.full) this.startOver(frame.epoch ?? "");
     this.clock.observe(frame.t, now);
-    this.frame = frame;
+    this.known = true;
+    ({ running: this.running, waiting: this.waiting, preempted: this.preempted } = frame);
+    this.engine = frame.engine ?? this.engine;
+    this.limits = frame.limits ?? this.limits;
+    this.figures = frame.figures ?? this.figures;
+    if (frame.saved !== undefined) this.saved = frame.saved;
     for (const row of frame.requests) this.put(row);
-    this.forgetOld(frame.t);
+    for (const [id, tokens] of frame.tokens) this.count(id, tokens);
+    this.steps.add(frame, this.engine?.buckets ?? false, this.requests);
+    this.forget(frame.t - KEPT);
+  }
+
+  /** A full frame tells everything again. Another server has another clock. @param {string} epoch */
+  startOver(epoch) {
+    if (epoch !== this.epoch) this.clock = new Clock();
+    this.epoch = epoch;
+    this.requests.clear();
+    this.steps = new Steps();
   }
 
   /** @param {RequestRow} row */
-  put([id, door, lane, queued, scheduled, first, ended, end, promptTokens, tokens]) {
-    this.requests.set(id, { id, mine: this.mine.has(id), door, lane, queued, scheduled, first, ended, end, promptTokens, tokens });
+  put([id, door, lane, queued, scheduled, first, last, ended, end, promptTokens, tokens, worstItl, cachedTokens, stayRows]) {
+    const stays = staysOf({ lane, scheduled, left: leftAt(last, ended, end), stayRows });
+    const waits = waitsOf(queued, stays, lane === null, ended);
+    this.requests.set(id, {
+      ...{ id, door, mine: this.mine.has(id), queued, scheduled, first, last, ended, end },
+      ...{ promptTokens, tokens, worstItl, cachedTokens, stays, waits },
+    });
+  }
+
+  /** @param {number} id @param {number} tokens */
+  count(id, tokens) {
+    const request = this.requests.get(id);
+    if (request) request.tokens = tokens;
   }
 
   /** @param {number[]} ids */
@@ -77,58 +101,44 @@ export class BoardModel {
     for (const request of this.requests.values()) request.mine = this.mine.has(request.id);
   }
 
-  /** @param {number} now */
-  forgetOld(now) {
-    const kept = new Set(this.last(KEPT));
-    for (const request of this.requests.values()) {
-      if (request.ended !== null && request.ended < now - WINDOW - 1 && !kept.has(request)) this.requests.delete(request.id);
-    }
+  /** @param {number} before */
+  forget(before) {
+    this.steps.forget(before);
+    for (const { id, ended } of this.requests.values()) if (ended !== null && ended < before) this.requests.delete(id);
   }
 
-  /** The requests that ended last, newest first. @param {number} n */
-  last(n) {
-    const ended = [...this.requests.values()].filter((request) => request.ended !== null);
-    return ended.sort((a, b) => (b.ended ?? 0) - (a.ended ?? 0)).slice(0, n);
+  /** Those that lived at some time after `from` and not after `to`. @param {number} from @param {number} to */
+  within(from, to) {
+    return [...this.requests.values()].filter(({ queued, ended }) => queued <= to && (ended === null || ended > from));
   }
 
-  /** Those without a lane yet at that moment, the next in line first. @param {number} at */
-  waiting(at) {
-    const waits = [...this.requests.values()].filter((request) => isWaiting(request, at));
-    return waits.sort((a, b) => a.queued - b.queued);
-  }
-
-  /** Those that have or had a lane within the window. @param {number} at */
-  inLanes(at) {
-    return [...this.requests.values()].filter(({ lane, scheduled, ended }) =>
-      lane !== null && scheduled !== null && scheduled <= at && (ended === null || ended > at - WINDOW));
-  }
-
-  /** The moment to draw. Without news it stands still: what a lost connection does not tell is not made up. @param {number} now */
+  /** The moment to draw now. @param {number} now */
   now(now) {
-    return this.frame ? Math.min(this.clock.drawn(now), this.frame.t + SILENCE) : 0;
-  }
-
-  /** Is there anything that moves? @param {number} at */
-  moves(at) {
-    // What is not drawn yet, because the picture is a little behind, will be in a moment.
-    return this.inLanes(at + 1).length > 0 || this.waiting(at).length > 0;
+    return this.clock.drawn(now);
   }
 }
 
-/** @param {Request} request @param {number} at */
-function isWaiting({ queued, scheduled, ended }, at) {
-  return queued <= at && (scheduled === null || scheduled > at) && (ended === null || ended > at);
+/** When it gave its lane back: with its last token, or when it was cut short. @param {number | null} last @param {number | null} ended @param {End | null} end */
+function leftAt(last, ended, end) {
+  return ended !== null && end !== "aborted" && end !== "failed" ? (last ?? ended) : ended;
 }
 
-/** @param {Request} request */
-export function timesOf({ queued, scheduled, first, ended, tokens }) {
-  const lastToken = ended ?? null;
-  const decode = first !== null && lastToken !== null ? lastToken - first : null;
-  return {
-    queue: (scheduled ?? lastToken ?? queued) - queued,
-    prefill: scheduled !== null && first !== null ? first - scheduled : null,
-    decode,
-    ttft: first !== null ? first - queued : null,
-    tpot: decode !== null && tokens > 1 ? decode / (tokens - 1) : null,
-  };
+/** @param {{lane: number | null, scheduled: number | null, left: number | null, stayRows: RequestRow[13]}} life @returns {Stay[]} */
+function staysOf({ lane, scheduled, left, stayRows }) {
+  if (stayRows) return stayRows.map(([its, from, to]) => ({ lane: its, from, to: to ?? left }));
+  return lane === null || scheduled === null ? [] : [{ lane, from: scheduled, to: left }];
+}
+
+/**
+ * The times before the first stay and between them, and after the last if it stands in line again; that one goes on unless
+ * the end came.
+ * @param {number} queued @param {Stay[]} stays @param {boolean} inLine @param {number | null} ended @returns {Wait[]}
+ */
+function waitsOf(queued, stays, inLine, ended) {
+  const starts = [queued, ...stays.map(({ to }) => to)];
+  return starts.flatMap((from, i) => {
+    const next = stays[i];
+    if (from === null || (!next && !inLine)) return [];
+    return [{ from, to: next ? next.from : ended }];
+  });
 }

@@ -101,23 +101,73 @@ export interface Chat {
   running: boolean;
 }
 
-/** [id, door, lane, queued, scheduled, first, ended, end, prompt tokens, tokens]; times in the server's monotonic seconds. */
+/** A stay in a lane: [lane, from, to]; `to` is null while it goes on. */
+export type StayRow = [number, number, number | null];
+
+/**
+ * [id, door, lane, queued, scheduled, first, last, ended, end, prompt tokens, tokens, worst ITL, cached tokens, stays].
+ * Times are whole milliseconds since the board's birth, on the server's monotonic clock. `scheduled` is the first time that it
+ * got a lane; `stays` is 0 unless it was preempted: then all of them.
+ */
 export type RequestRow = [
-  number, Door, number | null, number, number | null, number | null, number | null, End | null, number, number,
+  number, Door, number | null, number, number | null, number | null, number | null, number | null, End | null, number, number,
+  number | null, number | null, 0 | StayRow[],
 ];
 
+export interface EngineFacts {
+  lanes: number;
+  /** Whether the engine decodes in compiled batch sizes and says in which one. */
+  buckets: boolean;
+  prefix_cache: boolean;
+  device: string;
+}
+
+/** Goodput's limits in seconds. */
+export interface Limits {
+  ttft: number;
+  itl: number;
+}
+
+export interface Figures {
+  /** Shares, 0 to 1; null where nothing is known. Occupancy is weighted by time over 60 s, prefix hits over 60 s by tokens. */
+  kv: number | null;
+  occupancy: number | null;
+  prefix_hits: number | null;
+  /** Tokens per second. */
+  tps: { prompt: number; generation: number };
+  /** Demo requests that run, wait or are still to be sent. */
+  demo: number;
+}
+
+/** The requests of the last `window` seconds, and how many seconds three ways of batching need for them. */
+export interface Saved {
+  n: number;
+  window: number;
+  continuous: number;
+  static: number;
+  single: number;
+}
+
 export interface BoardFrame {
+  v: 2;
   t: number;
   full: boolean;
-  lanes: number;
+  /** Another one is another server with another clock; only in full frames. */
+  epoch?: string;
   running: number;
   waiting: number;
-  kv: number | null;
-  tps: { prompt: number; generation: number };
-  occupancy: number | null;
-  ttft_p95: number | null;
-  ttft_n: number;
+  preempted: number;
   requests: RequestRow[];
+  /** [id, tokens] of running requests. */
+  tokens: Array<[number, number]>;
+  /** Flat: (ms since the step before, sequences, prompt tokens) and, where the engine has buckets, the bucket. */
+  steps: number[];
+  steps_from: number;
+  /** What a frame does not bear is as it was. */
+  engine?: EngineFacts;
+  limits?: Limits;
+  figures?: Figures;
+  saved?: Saved | null;
 }
 
 export interface Budget {
@@ -147,6 +197,8 @@ export interface Events {
   /** A sentence for the person at the composer, or "" to take it away. */
   notice: string;
   language: string;
+  /** The board shows another window or another moment. */
+  view: void;
   /** Another second passed while the engine is not ready. */
   tick: void;
   /** What is written in the field changed. */

@@ -2,7 +2,7 @@
 /**
  * What the page asks of the server: plain requests, answered at once. What they lead to arrives over the stream.
  *
- * @import {Budget, EngineStatus, Problem, Sampling} from "./protocol.js"
+ * @import {BoardFrame, Budget, EngineStatus, Problem, Sampling} from "./protocol.js"
  */
 import { hasText, say } from "./texts.js";
 
@@ -72,6 +72,25 @@ export function deleteChat(chat) {
   return request("DELETE", `api/chats/${chat}`);
 }
 
+/** @param {number} count  demo requests */
+export function startDemo(count) {
+  return request("POST", "api/demo", { count });
+}
+
+/** Stops all demo requests, whoever asked for them. */
+export function stopDemo() {
+  return request("DELETE", "api/demo");
+}
+
+/**
+ * The board with its older steps.
+ * @param {number} seconds
+ * @returns {Promise<Pick<BoardFrame, "steps" | "steps_from" | "epoch" | "engine">>}
+ */
+export function boardSteps(seconds) {
+  return request("GET", `api/board?window=1&steps=${seconds}`);
+}
+
 /** @returns {Promise<EngineStatus>} */
 export function askStatus() {
   return request("GET", "api/status");
@@ -106,7 +125,7 @@ async function request(method, address, content) {
     body: content && JSON.stringify(content),
   });
   if (!answer.ok) throw new Refused(await problemOf(answer));
-  return answer.json();
+  return answer.status === 204 ? undefined : answer.json();
 }
 
 /**

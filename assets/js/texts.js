@@ -86,6 +86,11 @@ export function count(n) {
   return new Intl.NumberFormat(language, { maximumFractionDigits: 0 }).format(n);
 }
 
+/** A count for where there is little room: "1.2K". @param {number} n */
+export function shortCount(n) {
+  return new Intl.NumberFormat(language, { notation: "compact" }).format(n);
+}
+
 /** @param {number} value  seconds to two places, without the unit */
 export function hundredths(value) {
   return value.toFixed(2);
@@ -113,7 +118,8 @@ export function percent(share) {
 }
 
 function chooseLanguage() {
-  const wanted = [remembered(), ...navigator.languages].map((each) => each.split("-")[0] ?? "");
+  // A page may ask for a language in its address (assets/board.html).
+  const wanted = [document.documentElement.dataset.language ?? "", remembered(), ...navigator.languages].map((each) => each.split("-")[0] ?? "");
   return wanted.find((each) => LANGUAGES.includes(each)) ?? "en";
 }
 

@@ -205,9 +205,11 @@ def test_the_board_shows_what_runs_and_nobodys_words(visit: Visiting) -> None:
     )
     writer.locator("#stop").click()
     expect(reader.locator("batch-board")).to_contain_text(re.compile("0 of 4 lanes"), timeout=5_000)
-    row = writer.locator("batch-board tbody tr").first
+    for page in (writer, reader):
+        page.locator("#batch-requests-tab").click()
+    row = writer.locator(".requests tbody tr").first
     expect(row).to_contain_text(re.compile("yours.*stopped", re.IGNORECASE), timeout=5_000)
-    expect(reader.locator("batch-board tbody tr").first).to_contain_text(re.compile("visitor.*stopped", re.IGNORECASE))
+    expect(reader.locator(".requests tbody tr").first).to_contain_text(re.compile("visitor.*stopped", re.IGNORECASE))
 
 
 def test_eight_tabs_of_one_browser_all_load_and_answer(visit: Visiting) -> None:

@@ -69,8 +69,8 @@ def test_the_batch_is_a_drawer_on_a_phone(visit: Callable[..., Visit]) -> None:
     closed = lanes.bounding_box()
     assert closed is not None and closed["height"] > 30, "the lanes show while the drawer is closed"
     page.locator(".handle").tap()
-    expect(page.locator("batch-board table")).to_be_visible()
+    expect(page.locator("#batch-details")).to_be_visible()
     page.wait_for_timeout(500)
     page.screenshot(path=picture("phone-drawer"))
     page.locator(".handle").tap()
-    expect(page.locator("batch-board table")).to_be_hidden()
+    expect(page.locator("#batch-details")).to_be_hidden()

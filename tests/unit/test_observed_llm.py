@@ -113,11 +113,11 @@ async def test_nobody_at_the_api_gets_before_the_visitors(scene: Scene) -> None:
     assert list(Priority) == sorted(Priority) == [Priority.VISITOR, Priority.API, Priority.EVALUATION, Priority.DEMO]
 
 
-async def test_where_the_engine_takes_who_came_first_there_is_no_priority(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_engine_that_takes_who_came_first_is_told_no_priority(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(monkeypatch, "fcfs")
     scene.observe()
     await scene.ask("demo-1", priority=Priority.DEMO)
-    assert scene.asked == [("demo-1", 0)] and scene.board.within(60)[0].priority == 0
+    assert scene.asked == [("demo-1", 0)] and scene.board.within(60)[0].priority == Priority.DEMO
 
 
 def test_a_board_that_fails_does_not_end_the_engine(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:

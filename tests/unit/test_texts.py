@@ -24,10 +24,16 @@ COMPOSED = (
     "error.",
     "footer.",
     "formula.",
+    "gauge.",
+    "goodput.",
+    "help.",
+    "latency.",
     "legend.",
     "ordinal.",
     "sampling.",
+    "saved.",
     "stage.",
+    "table.",
     "term.",
 )
 PLURALS = (".one", ".two", ".few", ".other")

@@ -31,6 +31,7 @@ from webui.server.openai_api import OpenAIApi
 from webui.server.page import ASSETS, PUBLIC, Assets, Page
 from webui.server.stream import Everybody
 from webui.server.visitors import VisitorCookie
+from webui.server.wall import wall
 from webui.settings import Settings
 
 # The page needs nothing of any other origin, so the browser is told not to ask for it. Gradio's own page has inline
@@ -78,6 +79,7 @@ class App:
                 Route("/metrics", metrics.scrape),
                 *chat_api.routes(),
                 *board_api.routes(),
+                Route("/board", wall),
                 *(Mount(f"/assets/{folder}", Assets(directory=ASSETS / folder)) for folder in PUBLIC),
                 Mount("/", self.page),
             ],

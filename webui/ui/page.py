@@ -7,23 +7,26 @@ and Gradio opens no connection per tab. The page is the same for every visitor; 
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 
 from webui.conversation import LIMITS, MAX_STOP_STRINGS, Sampling
+from webui.ui.head import head
 from webui.ui.texts import ASSETS, Texts, load_texts
-from webui.ui.theme import BatchatTheme, tokens_css
+from webui.ui.theme import BatchatTheme
 
 TITLE = "Batchat"
 SAMPLING_ORDER = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "max_tokens", "seed", "stop")
 
-# The head's first script makes `batchat.ready`; the modules resolve it, so an event may come before they are loaded.
+# Nobody sees the page before its style sheets are there.
+HEAD = (
+    "<style>gradio-app{visibility:hidden}</style>"
+    "<script>window.batchat={};batchat.ready=new Promise(open=>{batchat.open=open})</script>"
+)
+# The head's script makes `batchat.ready`; the modules resolve it, so an event may come before they are loaded.
 _CALL = "async (...values) => (await batchat.ready).{function}(...values)"
 
 
@@ -47,7 +50,7 @@ def mount_arguments(texts: Texts | None = None) -> dict[str, Any]:
     """What `gr.mount_gradio_app` is to be given with the page."""
     return {
         "theme": BatchatTheme(),
-        "head": _head(asset_version()),
+        "head": head("main.js") + HEAD,
         "i18n": _i18n(texts or load_texts()),
         "favicon_path": str(ASSETS / "icons" / "favicon.png"),
         "footer_links": [],
@@ -56,14 +59,6 @@ def mount_arguments(texts: Texts | None = None) -> dict[str, Any]:
         "enable_monitoring": False,
         "show_error": True,
     }
-
-
-def asset_version(folder: Path = ASSETS) -> str:
-    """A short hash of everything that a browser may keep: it changes when one of the files does."""
-    digest = hashlib.sha256()
-    for path in sorted(path for kind in ("js", "css", "texts") for path in (folder / kind).iterdir()):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 def _element(tag: str) -> None:
@@ -172,20 +167,3 @@ def _i18n(texts: Texts) -> gr.I18n:
 def _control_texts(sentences: Any) -> dict[str, str]:
     prefixes = ("composer.", "system.", "sampling.")
     return {key: text for key, text in sentences.items() if key.startswith(prefixes)}
-
-
-def _head(version: str) -> str:
-    """Tokens, style sheets and modules; each address carries the version, the modules' imports by an import map."""
-    modules = sorted(path.name for path in (ASSETS / "js").glob("*.js"))
-    import_map = {"imports": {f"./assets/js/{name}": f"./assets/js/{name}?v={version}" for name in modules}}
-    sheets = sorted(path.name for path in (ASSETS / "css").glob("*.css"))
-    return "\n".join(
-        [
-            f'<meta name="batchat-version" content="{version}">',
-            f"<style>{tokens_css()}gradio-app{{visibility:hidden}}</style>",
-            *(f'<link rel="stylesheet" href="assets/css/{name}?v={version}">' for name in sheets),
-            f'<script type="importmap">{json.dumps(import_map)}</script>',
-            "<script>window.batchat={};batchat.ready=new Promise(open=>{batchat.open=open})</script>",
-            f'<script type="module" src="assets/js/main.js?v={version}"></script>',
-        ]
-    )

@@ -1,0 +1,77 @@
+// @ts-check
+/**
+ * One request in words and numbers: whose it is, where its time went, how it ended. For the card over the lanes, for an opened
+ * row of the table and for what is read out.
+ *
+ * @import {Request} from "./board_model.js"
+ */
+import { splitOf, timesOf } from "./board_statistics.js";
+import { make } from "./dom.js";
+import { count, milliseconds, say, sayCount, seconds } from "./texts.js";
+
+/** @type {Array<"queue" | "prefill" | "decode">} */
+const PARTS = ["queue", "prefill", "decode"];
+
+/** @param {Request} request */
+export function ownerWords({ mine, door }) {
+  return mine ? say("board.yours") : say(`door.${door}`);
+}
+
+/** What a measure of some milliseconds reads: between tokens in ms, everything else in seconds. @param {string} measure @param {number | null} value */
+export function measureWords(measure, value) {
+  if (value === null) return "–";
+  return measure === "tpot" || measure === "itl" ? milliseconds(value / 1000) : seconds(value / 1000);
+}
+
+/** Where it is at a moment, or how it ended. @param {Request} request @param {number} at */
+export function stateWords({ end, ended, first, stays, waits }, at) {
+  if (ended !== null && ended <= at) return say(`ended.${end ?? "stop"}`);
+  if (waits.some(({ from, to }) => from <= at && (to === null || to > at))) return say("legend.waiting");
+  if (stays.length === 1 && (first === null || first > at)) return say("legend.prefill");
+  return say("board.decode");
+}
+
+/** "yours #12, decode" @param {Request} request @param {number} at */
+export function titleWords(request, at) {
+  return say("details.title", { owner: ownerWords(request), id: request.id, state: stateWords(request, at) });
+}
+
+/** All of it in one sentence. @param {Request} request @param {number} at */
+export function requestWords(request, at) {
+  const split = splitOf(request, at);
+  const parts = PARTS.map((part) => say(`footer.${part}`, { time: seconds(split[part] / 1000) }));
+  return [titleWords(request, at), ...parts, sayCount("footer.tokens", request.tokens)].join(", ");
+}
+
+/** @param {Request} request @param {number} at */
+export function requestDetails(request, at) {
+  return make("div", { class: "details" }, splitBar(request, at), numbers(request, at));
+}
+
+/** @param {Request} request @param {number} at */
+function splitBar(request, at) {
+  const split = splitOf(request, at);
+  const bar = PARTS.map((part) => make("i", { class: part, style: `flex-grow:${split[part]}` }));
+  const words = PARTS.map((part) => make("span", {}, make("i", { class: part }), say(`footer.${part}`, { time: seconds(split[part] / 1000) })));
+  return make("div", {}, make("span", { class: "split", "aria-hidden": "true" }, ...bar), make("div", { class: "parts" }, ...words));
+}
+
+/** @param {Request} request @param {number} at */
+function numbers(request, at) {
+  const times = timesOf(request);
+  const measures = /** @type {const} */ (["ttft", "tpot", "itl", "e2e"]).map((measure) => [say(`term.${measure}`), measureWords(measure, times[measure])]);
+  const lane = request.stays.findLast(({ from }) => from <= at)?.lane;
+  const rows = [
+    ...measures,
+    [say("details.prompt"), promptWords(request)],
+    [say("column.tokens"), count(request.tokens)],
+    [say("details.lane"), lane === undefined ? "–" : count(lane + 1)],
+    [say("details.preempted"), count(Math.max(0, request.waits.length - 1))],
+  ];
+  return make("dl", {}, ...rows.map(([name = "", value = ""]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))));
+}
+
+/** @param {Request} request */
+function promptWords({ promptTokens, cachedTokens }) {
+  return cachedTokens ? say("details.cached", { n: count(promptTokens), cached: count(cachedTokens) }) : count(promptTokens);
+}

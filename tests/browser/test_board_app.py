@@ -1,0 +1,33 @@
+"""The board before the real engine: the stream's own frames, demo traffic and the wall."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Visit, picture
+
+pytestmark = pytest.mark.browser
+
+
+def test_show_me_fills_the_batch_and_stops_at_once(visit: Callable[..., Visit]) -> None:
+    visitor = visit()
+    page = visitor.tab()
+    page.locator("#demo-count").fill("12")
+    page.get_by_role("button", name="Show me").click()
+    expect(page.locator("batch-board .sub")).to_contain_text(re.compile(r"4 of 4 lanes busy, [1-9]\d* waiting"), timeout=15_000)
+    wall = visitor.context.new_page()
+    wall.goto(visitor.url + "board")
+    expect(wall.locator(".sub")).to_contain_text(re.compile("[1-4] of 4 lanes busy"), timeout=10_000)
+    wall.screenshot(path=picture("board-app-wall"))
+    page.screenshot(path=picture("board-app-demo"))
+    page.get_by_role("button", name=re.compile("Stop demo")).click()
+    expect(page.locator("batch-board .sub")).to_contain_text("0 of 4 lanes busy, 0 waiting", timeout=5_000)
+    page.get_by_role("tab", name="Requests").click()
+    page.get_by_label("Door").select_option("demo")
+    expect(page.locator(".requests tr[data-request]").first).to_contain_text(re.compile("demo.*(stopped|stop|length)"))
+    steps = page.evaluate("document.querySelector('batch-board').model.steps.list.length")
+    assert steps > 0, "the engine's steps arrive"
