@@ -66,7 +66,7 @@ async def watched(app: App, engine: LocalEngine, url: str, watchers: int, count:
 
 
 async def measure(settings: Settings, ways: list[int], tokens: int, rounds: int) -> dict[int, list[tuple[float, float]]]:
-    """All numbers of watchers in turns, several rounds; the first round warms everything up and is not counted."""
+    """All numbers of watchers in turns, several rounds, after one run that warms everything up and is not counted."""
     app = App(settings)
     app.supervisor.start()
     engine = await app.supervisor.ready()
