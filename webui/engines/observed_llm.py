@@ -73,14 +73,14 @@ class ObservedLLM(AsyncLLM):
         """From now on this board is told of every request and of every step that this logger records."""
         self._observer = logger.observer = Observer(board, self)
 
+    @functools.cached_property
+    def _turnstile(self) -> Turnstile:
+        return Turnstile(self.vllm_config.scheduler_config.max_num_seqs)
+
     @property
     def by_priority(self) -> bool:
         """Whether the scheduler looks at priorities."""
         return str(self.vllm_config.scheduler_config.policy) == "priority"
-
-    @functools.cached_property
-    def _turnstile(self) -> Turnstile:
-        return Turnstile(self.vllm_config.scheduler_config.max_num_seqs)
 
     async def generate(
         self, prompt: Any, sampling_params: SamplingParams, request_id: str, *, priority: int = 0, **options: Any
@@ -91,9 +91,8 @@ class ObservedLLM(AsyncLLM):
         """
         if door_of(request_id) == "api":
             priority = max(priority, Priority.API)
-        given = priority if self.by_priority else 0
-        outputs = super().generate(prompt, sampling_params, request_id, priority=given, **options)
-        outputs = self._in_turn(outputs, priority, sampling_params.n)
+        told, before = (priority, 0) if self.by_priority else (0, priority)
+        outputs = super().generate(prompt, sampling_params, request_id, priority=told, **options)
         if self._observer is None:
             async with aclosing(outputs):
                 async for output in outputs:
@@ -105,7 +104,7 @@ class ObservedLLM(AsyncLLM):
         end: End = "aborted"
         sequences = observer.opened(request_id, tokens, sampling_params.n, priority, stoppable)
         try:
-            async with aclosing(outputs):
+            async with self._turnstile.passed(before, sampling_params.n), aclosing(outputs):
                 async for output in outputs:
                     if len(sequences) == 1:
                         sequences[0].stats = sequences[0].stats or output.metrics
@@ -117,11 +116,3 @@ class ObservedLLM(AsyncLLM):
             raise
         finally:
             observer.closed(sequences, end)
-
-    async def _in_turn(
-        self, outputs: AsyncGenerator[RequestOutput, None], priority: int, sequences: int
-    ) -> AsyncGenerator[RequestOutput, None]:
-        """Hands a request to the engine when it may go there: at once, where the scheduler looks at priorities itself."""
-        async with self._turnstile.passed(0 if self.by_priority else priority, sequences), aclosing(outputs):
-            async for output in outputs:
-                yield output
