@@ -25,6 +25,8 @@ class EngineInfo:
         sampling: the defaults that the model's makers recommend.
         effective: engine values that are worth showing.
         versions: library -> version.
+        ignored: sampling settings that it takes and does not heed.
+        buckets: the batch sizes that it decodes in, if it has but these; smallest first.
     """
 
     model: str
@@ -35,6 +37,8 @@ class EngineInfo:
     sampling: Sampling
     effective: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
+    buckets: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
