@@ -181,7 +181,7 @@ class LocalEngine:
             max_tokens=longest,
             min_tokens=min(longest, sampling.min_tokens),
             stop=list(sampling.stop),
-            seed=sampling.seed,
+            seed=None if "seed" in self.info.ignored else sampling.seed,
             output_kind=RequestOutputKind.DELTA,
         )
 
@@ -329,6 +329,7 @@ def _info(llm: ObservedLLM, settings: Settings) -> EngineInfo:
         lanes=int(config.scheduler_config.max_num_seqs),
         context=context,
         sampling=_default_sampling(config.model_config.get_diff_sampling_param(), context),
+        decode_buckets=compiled.decode_buckets if compiled else (),
         effective={
             "max_num_seqs": config.scheduler_config.max_num_seqs,
             "max_model_len": context,
@@ -342,7 +343,6 @@ def _info(llm: ObservedLLM, settings: Settings) -> EngineInfo:
         },
         versions={"python": sys.version.partition(" ")[0], **_versions()},
         ignored=IGNORED if is_rbln_environment() else (),
-        buckets=compiled.buckets if compiled else (),
     )
 
 

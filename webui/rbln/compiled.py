@@ -55,23 +55,10 @@ class CompiledModel:
     optimum: str | None
     missing: tuple[str, ...]
 
-    def decode_bucket(self, running: int, prompt_tokens: int, generated: int) -> int | None:
-        """The bucket that a step ran in, by vllm-rbln's own rule: the smallest that fits.
-
-        Args:
-            running: requests that still run after the step.
-            prompt_tokens: tokens of prompts that the step computed.
-            generated: tokens that it gave.
-
-        Returns:
-            lanes of the bucket; None for a step that prefilled. Such a step takes one prompt alone, so that one which gave
-            fewer tokens than there are requests running was one too: a request that had been preempted came back.
-        """
-        if prompt_tokens or not generated or generated < running:
-            return None
-        if self.slots_pinned:
-            return self.batch
-        return next((bucket for bucket in self.buckets if bucket >= generated), self.batch)
+    @property
+    def decode_buckets(self) -> tuple[int, ...]:
+        """The batch sizes that decode steps run in, by vllm-rbln's own rule: the smallest that holds all running requests."""
+        return (self.batch,) if self.slots_pinned else self.buckets
 
 
 def is_compiled(model: str | Path) -> bool:
