@@ -47,7 +47,12 @@ TEST_LOCK = "requirements/test.txt"
 # Pins that PyPI does not have, and their home. The indexes that pip is configured with are asked first, the home only
 # if they have no such version, for that one install: as an extra index for everything, one that does not answer costs
 # its time-out per package.
-HOMES = (("+cpu", "https://download.pytorch.org/whl/cpu"), ("rebel-compiler", "https://pypi.rbln.ai/simple"))
+REBELLIONS = "https://pypi.rbln.ai/simple"
+HOMES = (("+cpu", "https://download.pytorch.org/whl/cpu"), ("rebel-compiler", REBELLIONS))
+SAY_WHY = ["-vv"]  # without it pip does not tell an index that wants an account from one that lacks the package
+
+# Commands of the app that run in one device's environment, whatever this machine has.
+DEVICE_OF_COMMAND = {"compile": "rbln"}
 
 # --no-deps: the locks are complete. --only-binary: a missing build is said at once, not by a compiler in the end.
 # --no-compile: of 22,000 modules the first start imports 5,700. Measured on two cores: byte-compiling all takes 90 s of
@@ -85,8 +90,10 @@ def answers(name):
         return False
 
 
-def find_device():
-    """The device of this machine."""
+def find_device(command=None):
+    """The device of this machine, or the one that the command is for."""
+    if command in DEVICE_OF_COMMAND:
+        return DEVICE_OF_COMMAND[command]
     if os.path.exists("/dev/rbln0"):
         return "rbln"
     if os.path.exists("/dev/nvidia0") or os.path.exists("/proc/driver/nvidia/gpus") or shutil.which("nvidia-smi"):
@@ -261,7 +268,7 @@ def plan(environment, wanted, before):
         pins = [pin for pin in pins if mark not in pin]
         if special:
             command = pip + ["install"] + PIP_FLAGS + special
-            steps.append((", ".join(special), [command, command + ["--index-url", home]]))
+            steps.append((", ".join(special), [command, command + SAY_WHY + ["--index-url", home]]))
     steps.append(("%d packages" % len(pins), [pip + ["install"] + PIP_FLAGS + pins]))
     if sys.dont_write_bytecode:
         steps.append(("byte-compiling", [[environment.python, "-I", "-c", COMPILE]]))
@@ -301,7 +308,8 @@ class Steps(object):
             telling = [
                 line for line in lines if re.match("(?i)(error|looking in indexes|.* error:|.*exception)", line)
             ] or lines
-            sentence = explain("\n".join(lines), os.path.dirname(self.log), code)
+            home = command[-1] if "--index-url" in command else None
+            sentence = explain("\n".join(lines), os.path.dirname(self.log), code, home)
             said = [line.strip()[:200] for line in telling[-4:]]
             raise Failure("\n  ".join([sentence] + said + ["All of it: " + self.log]))
 
@@ -350,15 +358,15 @@ MEANINGS = (
     ),
     (
         r"\b40[13] (Client )?Error|HTTP error 40[13]|Credentials not correct|User for ",
-        "The package index wants an account: put it into pip's configuration or ~/.netrc and start again.",
+        "{index} wants an account{account}: put it into pip's configuration or ~/.netrc and start again.",
     ),
     (
         "CERTIFICATE_VERIFY_FAILED|SSLError",
-        "The package index's certificate is not trusted; behind a proxy: `pip config set global.cert FILE`.",
+        "{index} has a certificate that is not trusted; behind a proxy: `pip config set global.cert FILE`.",
     ),
     (
         "NewConnectionError|ConnectTimeout|ReadTimeout|NameResolution|ProxyError|Connection(Reset)?Error",
-        "No package index can be reached: check the network, or set a proxy or a mirror for pip, then start again.",
+        "{index} cannot be reached: check the network, or set a proxy or a mirror for pip, then start again.",
     ),
     (
         r"No matching distribution found for (?P<pin>[^\s;]+)",
@@ -369,10 +377,16 @@ MEANINGS = (
 )
 
 
-def explain(output, folder, code=1):
-    """One sentence for why pip or venv failed, and what to do."""
+def explain(output, folder, code=1, home=None):
+    """One sentence for why pip or venv failed, and what to do; `home` is the index that it asked, if not its own."""
     machine = "%s %s" % (platform.system(), platform.machine())
     facts = {"folder": folder, "machine": machine, "python": "%d.%d" % sys.version_info[:2], "code": code}
+    facts.update({"index": "The package index", "account": ""})
+    if home:
+        facts["index"] = "The package index " + home
+    if home == REBELLIONS:
+        facts["index"] = "Rebellions' package index"
+        facts["account"] = " of the RBLN Portal (~/.netrc: machine %s login NAME password SECRET)" % home.split("/")[2]
     for pattern, sentence in MEANINGS:
         found = re.search(pattern, output)
         if found:
@@ -383,8 +397,12 @@ def explain(output, folder, code=1):
 
 
 def show_help(parser, rest):
-    parser.print_help()
     sys.path.insert(0, ROOT)
+    if rest[0] in DEVICE_OF_COMMAND:  # these say themselves what they take, and need nothing for it
+        from webui.__main__ import main as app
+
+        return app(rest)
+    parser.print_help()
     from webui.settings import command_line
 
     print("\n---- the app ----\n")
@@ -428,7 +446,7 @@ def main(arguments):
     if not testing and ("-h" in rest or "--help" in rest):
         return show_help(parser, rest)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    device = options.device if options.device != "auto" else "cpu" if testing else find_device()
+    device = options.device if options.device != "auto" else "cpu" if testing else find_device(*rest[:1])
     environment = Environment(device)
     set_up(environment, ["app", "test"] if testing else ["app"], sys.stderr)
     if testing:

