@@ -131,8 +131,13 @@ def _difference(before: dict[str, Any], record: dict[str, Any]) -> str:
 # ---- compiling
 
 
+def is_installed() -> bool:
+    """Whether this environment can compile."""
+    return all(importlib.util.find_spec(package) for package in ("optimum", "rebel"))
+
+
 def _compile_aside(request: CompileRequest, planned: Plan, record: dict[str, Any]) -> None:
-    if importlib.util.find_spec("optimum") is None or importlib.util.find_spec("rebel") is None:
+    if not is_installed():
         raise CompileRefused(reason="this environment has no optimum-rbln: python launch.py --device rbln compile …")
     out = request.out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -170,7 +175,7 @@ def _compile(request: CompileRequest, planned: Plan, folder: Path, progress: Pro
     if request.trust_remote_code:
         options["trust_remote_code"] = True
     progress.phase("loading the weights")
-    names = ["prefill", *(f"decoder for {lanes} lanes" for lanes in request.buckets)]
+    names = ["prefill", *(f"decoder, {lanes} at once" for lanes in request.buckets)]
     try:
         with _told(rebel, names, progress):
             rbln_class.from_pretrained(
@@ -189,12 +194,13 @@ def _told(rebel: Any, names: list[str], progress: Progress) -> Iterator[None]:
     """Tells of each graph as optimum hands it to the compiler; were it handed over in another way, the detail would be
     missing and nothing else."""
     original = rebel.compile_from_torch
-    remaining = iter(names)
+    remaining = list(names)
 
     def telling(*arguments: Any, **options: Any) -> Any:
-        progress.graph(next(remaining, "graph"))
+        progress.graph(remaining.pop(0) if remaining else "another graph")
         compiled = original(*arguments, **options)
-        progress.phase("saving")
+        if not remaining:
+            progress.phase("saving")
         return compiled
 
     rebel.compile_from_torch = telling

@@ -65,7 +65,8 @@ def find_npus() -> Npus:
         emulated = bool(getattr(rebel, "__emulated__", False))
         names = _names(rebel)
     except Exception as error:  # a closed library: whatever it raises, there is no NPU to be had
-        return Npus((), False, f"rebel-compiler fails: {str(error).splitlines()[0] if str(error) else error!r}", driver)
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        return Npus((), False, f"rebel-compiler fails: {reason}", driver)
     driver = "none, emulated" if emulated else driver
     return Npus(names, emulated, "" if names else _reason(files), driver)
 

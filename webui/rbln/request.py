@@ -247,7 +247,7 @@ def plan(request: CompileRequest, source: ModelSource, host: Host) -> Plan:
 def _model(request: CompileRequest, source: ModelSource) -> Finding:
     found = f"{source.architecture}, {source.dtype}"
     if source.parameters:
-        found = f"{found}, {source.parameters / 1e9:.2f} billion parameters"
+        found = f"{found}, {source.parameters / 1e6:,.1f} million parameters"
     if source.runs_own_code and not request.trust_remote_code:
         return Finding("model", "wrong", f"{found}; brings its own code", "Read it, then add --trust-remote-code.")
     if not source.architecture.endswith(("ForCausalLM", "LMHeadModel")):
@@ -290,10 +290,10 @@ def _attention(request: CompileRequest, family: Npu, context: int) -> Finding:
     found = f"flash_attn, {context:,} tokens in partitions of {partition:,}"
     if not low <= partition <= high:
         return Finding("attention", "wrong", found, f"{family.family} takes --kvcache-partition-len {low} to {high}.")
-    if context % partition:
-        return Finding("attention", "wrong", found, "--max-seq-len must be a multiple of --kvcache-partition-len.")
     if context < 2 * partition:
         return Finding("attention", "wrong", found, "At least two partitions are needed: a smaller --kvcache-partition-len.")
+    if context % partition:
+        return Finding("attention", "wrong", found, "--max-seq-len must be a multiple of --kvcache-partition-len.")
     return Finding("attention", "ok", found)
 
 
