@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -139,6 +140,7 @@ async def test_the_app_publishes_it(exporter: Exporter) -> None:
             status = (await client.get("/api/status")).json()
             if status["npu"]:
                 break
+            await asyncio.sleep(0.01)
     await app.npu_metrics.stop()
     assert [npu["name"] for npu in status["npu"]["npus"]] == ["rbln0", "rbln1"]
     assert status["npu"]["npus"][0]["utilization"] == 0.875
