@@ -47,8 +47,13 @@ TEST_LOCK = "requirements/test.txt"
 # Pins that PyPI does not have, and their home. The indexes that pip is configured with are asked first, the home only
 # if they have no such version, for that one install: as an extra index for everything, one that does not answer costs
 # its time-out per package.
+HOMES = (("+cpu", "https://download.pytorch.org/whl/cpu"),)
+
+# Rebellions' compiler is on their own index alone, and nobody else is asked for it: the name is free on PyPI, where anybody
+# could take it. It comes first, for it may fail for want of an account. What it asks for itself is not public, so that it
+# is not in the lock; pip works it out in the end, and the lock binds it.
+COMPILER = "rebel-compiler"
 REBELLIONS = "https://pypi.rbln.ai/simple"
-HOMES = (("+cpu", "https://download.pytorch.org/whl/cpu"), ("rebel-compiler", REBELLIONS))
 SAY_WHY = ["-vv"]  # without it pip does not tell an index that wants an account from one that lacks the package
 
 # Commands of the app that run in one device's environment, whatever this machine has.
@@ -132,6 +137,7 @@ class Environment(object):
         self.bin = os.path.join(self.folder, "Scripts" if os.name == "nt" else "bin")
         self.python = os.path.join(self.bin, "python.exe" if os.name == "nt" else "python")
         self.log = os.path.join(self.folder, "install.log")
+        self.constraints = os.path.join(self.folder, "constraints.txt")
 
     def pins(self, name):
         return read_pins(self.locks[name])
@@ -249,6 +255,8 @@ def install(environment, names, steps):
         environment.forget_half_installed()
     for name, pins in wanted.items():
         environment.write_stamp(name, None, set(pins + found[name]["pins"]))
+    with open(environment.constraints, "w") as constraints:
+        constraints.write("\n".join(pin for pins in wanted.values() for pin in pins))
     for title, commands in todo:
         steps.take(title, commands)
     for name, pins in wanted.items():
@@ -263,13 +271,20 @@ def plan(environment, wanted, before):
     if surplus:
         steps.append(("removing " + ", ".join(sorted(surplus)), [pip + ["uninstall", "--yes"] + sorted(surplus)]))
     pins = [pin for name in sorted(wanted) for pin in wanted[name]]
+    compiler = [pin for pin in pins if pin.startswith(COMPILER)]
+    if compiler:
+        pins = [pin for pin in pins if pin not in compiler]
+        steps.append((COMPILER, [pip + ["install"] + PIP_FLAGS + SAY_WHY + compiler + ["--index-url", REBELLIONS]]))
     for mark, home in HOMES:
         special = [pin for pin in pins if mark in pin]
         pins = [pin for pin in pins if mark not in pin]
         if special:
             command = pip + ["install"] + PIP_FLAGS + special
-            steps.append((", ".join(special), [command, command + SAY_WHY + ["--index-url", home]]))
+            steps.append((", ".join(special), [command, command + ["--index-url", home]]))
     steps.append(("%d packages" % len(pins), [pip + ["install"] + PIP_FLAGS + pins]))
+    if compiler:
+        flags = [flag for flag in PIP_FLAGS if flag != "--no-deps"] + ["--constraint", environment.constraints]
+        steps.append(("what %s asks for" % COMPILER, [pip + ["install"] + flags + compiler]))
     if sys.dont_write_bytecode:
         steps.append(("byte-compiling", [[environment.python, "-I", "-c", COMPILE]]))
     return steps

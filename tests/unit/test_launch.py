@@ -379,7 +379,7 @@ def test_pytorchs_index_is_asked_for_that_one_install(launch: ModuleType, enviro
     pip.answers = Once()
     set_up(launch, environment)
     first, second, rest = [command for command in pip.commands if "install" in command]
-    assert second == [*first, "-vv", "--index-url", "https://download.pytorch.org/whl/cpu"]
+    assert second == [*first, "--index-url", "https://download.pytorch.org/whl/cpu"]
     assert "--index-url" not in rest
 
 
@@ -570,14 +570,11 @@ def test_what_rebellions_index_answers_is_one_sentence(
     server = HTTPServer(("127.0.0.1", 0), type("Index", (Refusing,), {"status": status}))
     home = f"http://127.0.0.1:{server.server_port}/simple"
     monkeypatch.setattr(launch, "REBELLIONS", home)
-    monkeypatch.setattr(launch, "HOMES", (("rebel-compiler", home),))
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_RETRIES", "1")
     environment = launch.Environment("rbln", str(checkout))
     environment.python = sys.executable
-    (steps,) = [
-        commands for title, commands in launch.plan(environment, {"app": environment.pins("app")}, set()) if "rebel" in title
-    ]
+    title, commands = launch.plan(environment, {"app": environment.pins("app")}, set())[0]
     if status is None:
         server.server_close()
     else:
@@ -586,7 +583,7 @@ def test_what_rebellions_index_answers_is_one_sentence(
         run = launch.Steps(str(checkout / "log"), lock, io.StringIO())
         run.total = 1
         with pytest.raises(launch.Failure) as failure:
-            run.take("rebel-compiler", steps[-1:])
+            run.take(title, commands)
     if status is not None:
         server.shutdown()
         server.server_close()
@@ -608,6 +605,21 @@ class Refusing(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         pass
+
+
+def test_nobody_but_rebellions_is_asked_for_the_compiler_and_it_comes_first(
+    launch: ModuleType, checkout: Path, pip: Pip
+) -> None:
+    environment = launch.Environment("rbln", str(checkout))
+    pip.environment = environment
+    set_up(launch, environment)
+    assert pip.kinds == ["venv", "install", "install", "install", "install"]
+    compiler, _, rest, asked_for = pip.commands[1:]
+    assert compiler[-3:] == ["rebel-compiler>=0.12.0,<0.12.1", "--index-url", "https://pypi.rbln.ai/simple"]
+    assert "--no-deps" in compiler and not any(word.startswith("rebel") for word in rest)
+    assert "--no-deps" not in asked_for and asked_for[-1] == compiler[-3]
+    bound = Path(asked_for[asked_for.index("--constraint") + 1]).read_text()
+    assert bound.splitlines() == environment.pins("app")
 
 
 def test_compile_runs_in_the_rbln_environment_wherever_it_is_typed(launch: ModuleType) -> None:
