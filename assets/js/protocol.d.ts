@@ -37,6 +37,8 @@ export interface EngineStatus {
   context: number | null;
   error: Problem | null;
   sampling: Sampling | null;
+  /** Sampling settings that this engine does not heed. */
+  ignored?: string[];
 }
 
 export interface Tail {
@@ -139,7 +141,7 @@ export interface Figures {
   demo: number;
 }
 
-/** The requests of the last `window` seconds, and how many seconds three ways of batching need for them. */
+/** The requests of the last `window` seconds, and the mean seconds from arrival to last token in three ways of batching. */
 export interface Saved {
   n: number;
   window: number;

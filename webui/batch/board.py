@@ -71,6 +71,7 @@ class Board:
         preempted: requests that lost their lane since the engine started.
         ends: how many requests have ended, by door and end.
         tokens: given by all requests that have ended, by door.
+        generated: tokens given in all, by every engine that there has been.
     """
 
     def __init__(self, lanes: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
@@ -85,6 +86,7 @@ class Board:
         self._ended: deque[Request] = deque(maxlen=ENDED_AT_MOST)
         self._changed: dict[int, Request] = {}
         self._start_over = False
+        self.generated = 0
         self.reset(EngineFacts(lanes))
 
     def reset(self, engine: EngineFacts) -> None:
@@ -188,6 +190,7 @@ class Board:
                     self._touch(request)
         self.steps.add(step, now)
         self.preempted += step.preemptions
+        self.generated += step.generation_tokens
         self._prompt_tokens.add(step.prompt_tokens, now)
         self._generation_tokens.add(step.generation_tokens, now)
         self._prefix_queries.add(step.prefix_queries, now)

@@ -93,7 +93,11 @@ class Steps:
         return self.last(count)
 
     def _bucket(self, step: Step) -> int:
-        """The smallest that holds all sequences of a decode step; prefill steps run in none."""
-        if step.prompt_tokens:
+        """The smallest that holds all sequences of a decode step; prefill steps run in none.
+
+        An RBLN engine decodes all that run at once and reads one prompt at a time, so that a step with fewer sequences than run
+        after it reads a prompt, also where no prompt token is counted: that of a request which was preempted.
+        """
+        if step.prompt_tokens or step.sequences < (step.running or 0):
             return 0
         return next((bucket for bucket in self.buckets if bucket >= step.sequences), 0)

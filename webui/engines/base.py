@@ -38,6 +38,7 @@ class EngineInfo:
         decode_buckets: batch sizes that decode steps are compiled for; empty where they are not.
         effective: engine values that are worth showing.
         versions: library -> version.
+        ignored: sampling settings that it takes and does not heed.
     """
 
     model: str
@@ -50,6 +51,7 @@ class EngineInfo:
     decode_buckets: tuple[int, ...] = ()
     effective: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from contextlib import aclosing
 from typing import Any
 
 from vllm.config import VllmConfig
+from vllm.exceptions import VLLMValidationError
 from vllm.outputs import RequestOutput
 from vllm.sampling_params import SamplingParams
 from vllm.v1.engine.async_llm import AsyncLLM
@@ -24,6 +25,8 @@ from webui.conversation import End
 from webui.engines.base import Priority
 from webui.engines.observer import ENDS, Observer
 from webui.engines.turnstile import Turnstile
+from webui.rbln.devices import is_rbln_environment
+from webui.rbln.sampling import refused
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +91,11 @@ class ObservedLLM(AsyncLLM):
         """As AsyncLLM's own; the board hears of the request until it ends, is left, or fails.
 
         A program may set back what it asks for, but not put it before what visitors wait for.
+
+        Raises:
+            VLLMValidationError: for what would bring down an engine on RBLN.
         """
+        _check_sampling(sampling_params)
         if door_of(request_id) == "api":
             priority = max(priority, Priority.API)
         told, before = (priority, 0) if self.by_priority else (0, priority)
@@ -116,3 +123,11 @@ class ObservedLLM(AsyncLLM):
             raise
         finally:
             observer.closed(sequences, end)
+
+
+def _check_sampling(asked: SamplingParams) -> None:
+    if not is_rbln_environment():
+        return
+    fields = [name for name in SamplingParams.__struct_fields__ if not name.startswith("_")]
+    if names := refused(fields, asked, SamplingParams()):
+        raise VLLMValidationError(f"{', '.join(names)} cannot be used with RBLN", parameter=names[0])

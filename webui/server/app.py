@@ -5,6 +5,7 @@ It wires rooms together and decides nothing that they decide. The process around
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from starlette.applications import Starlette
@@ -24,6 +25,7 @@ from webui.demo_traffic import DemoTraffic
 from webui.engines.local import LocalEngines
 from webui.engines.supervisor import Supervisor
 from webui.errors import Internal, WebuiError
+from webui.rbln.metrics_exporter import MetricsExporter
 from webui.server.board_api import BoardApi
 from webui.server.chat_api import ChatApi
 from webui.server.metrics import Metrics
@@ -66,6 +68,7 @@ class App:
         self.frames = Frames(self.board, lambda: self.demo.count)
         self.everybody = Everybody(self.supervisor, self.frames)
         self.page = Page()
+        self.npu_metrics = _npu_metrics(settings, self.board)
         self.asgi = self._assemble()
 
     def _assemble(self) -> ASGIApp:
@@ -104,11 +107,20 @@ class App:
         if engine is not None:
             status |= {"effective": engine.info.effective, "versions": engine.info.versions}
         status["requests"] = {"running": self.board.step.running, "waiting": self.board.step.waiting}
+        if self.npu_metrics is not None:
+            status["npu"] = self.npu_metrics.status()
         return JSONResponse(status)
 
     async def _say_error(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, WebuiError)
         return JSONResponse({"error": error.as_dict()}, error.http_status, self.api.retry_after(error))
+
+
+def _npu_metrics(settings: Settings, board: Board) -> MetricsExporter | None:
+    if settings.npu_metrics_url is None:
+        return None
+    visible = os.environ.get("RBLN_VISIBLE_DEVICES", "")
+    return MetricsExporter(settings.npu_metrics_url, lambda: board.generated, visible)
 
 
 class SecurityHeaders:
