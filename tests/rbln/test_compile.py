@@ -52,9 +52,7 @@ def test_what_a_compiled_folder_says_of_itself(eager: Path) -> None:
     }
 
 
-def test_a_host_without_an_npu_compiles_for_a_named_one(
-    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_host_without_an_npu_compiles_for_a_named_one(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMULATED_NPU", "")
     options = {"batch_size": 1, "max_seq_len": 512}
     with pytest.raises(ValueError, match="not a valid NPU device"):

@@ -79,8 +79,7 @@ class Engine:
 
     async def ask(self, ids: list[int], tokens: int) -> Any:
         """The last output of a request, once its tokens have been found right."""
-        async for output in self.stream(ids, tokens):
-            pass
+        output = [output async for output in self.stream(ids, tokens)][-1]
         assert list(output.outputs[0].token_ids) == greedy(self._source, ids, tokens)
         return output
 
@@ -110,9 +109,7 @@ async def test_eight_requests_on_four_lanes(engine: Engine, steps: Steps) -> Non
 
 
 @pytest.mark.parametrize(("requests", "bucket"), [(1, 1), (2, 2), (3, 4), (4, 4)])
-async def test_decode_runs_in_the_smallest_bucket_that_fits(
-    engine: Engine, steps: Steps, requests: int, bucket: int
-) -> None:
+async def test_decode_runs_in_the_smallest_bucket_that_fits(engine: Engine, steps: Steps, requests: int, bucket: int) -> None:
     steps.clear()
     await engine.ask_all([prompt(20 + seed, 10) for seed in range(requests)], 30)
     assert max(steps.buckets()) == bucket

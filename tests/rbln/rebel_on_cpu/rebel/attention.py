@@ -1,8 +1,8 @@
 """The attention operators that a decoder's graph calls: torch.ops.rbln_custom_ops.paged_[flash_]causal_attn_{prefill,decode}.
 
 The contract: AttentionOp and FlashAttentionOp (optimum/rbln/transformers/models/decoderonly/decoderonly_architecture.py), by
-keyword. B sequences (one in prefill), H key/value heads, G query heads for each of them, L new tokens (one in decode), D numbers
-per head:
+keyword. B sequences (one in prefill), H key/value heads, G query heads for each of them, L new tokens (one in decode), D
+numbers per head:
 
     q               [B, H, G, L, D]         the new tokens' queries
     k, v            [B, H, 1, L, D]         the new tokens' keys and values, written into the cache by the operator
