@@ -1,8 +1,8 @@
 """compile_from_torch: a PyTorch module -> a traced graph.
 
 The contract: RBLNModel.compile (optimum/rbln/modeling.py) passes `input_info`, rows of name, shape and dtype, in the order of
-the module's arguments; the tensors of the KV cache are on PyTorch's `meta` device, without contents. It looks into the signature
-of `compile` for the name of the option `num_devices`; vllm_rbln/compilation/compiler.py looks there for `dtype`.
+the module's arguments; the tensors of the KV cache are on PyTorch's `meta` device, without contents. It looks into the
+signature of `compile` for the name of the option `num_devices`; vllm_rbln/compilation/compiler.py looks there for `dtype`.
 """
 
 import uuid

@@ -1,7 +1,7 @@
 """Which NPUs the emulated host has.
 
 The contract: optimum/rbln/utils/runtime_utils.py (a name of None means no such device, and names decide the limits of a
-compile) and vllm_rbln/platform (RBLN_VISIBLE_DEVICES chooses devices; its older name RBLN_DEVICES goes first where both are set).
+compile) and vllm_rbln/platform (RBLN_VISIBLE_DEVICES chooses devices; its older name, RBLN_DEVICES, goes first if set).
 
 The emulated host is described by EMULATED_NPU, the devices' name (empty: a host without an NPU), and EMULATED_NPU_COUNT.
 """
