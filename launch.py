@@ -54,7 +54,17 @@ STAND_IN = os.path.join(ROOT, "tests", "rbln", "rebel_on_cpu")
 # Pins that PyPI does not have, and their home. The indexes that pip is configured with are asked first, the home only
 # if they have no such version, for that one install: as an extra index for everything, one that does not answer costs
 # its time-out per package.
-HOMES = (("+cpu", "https://download.pytorch.org/whl/cpu"), ("rebel-compiler", "https://pypi.rbln.ai/simple"))
+HOMES = (("+cpu", "https://download.pytorch.org/whl/cpu"),)
+
+# Rebellions' compiler is on their own index alone, and nobody else is asked for it: the name is free on PyPI, where anybody
+# could take it. It comes first, for it may fail for want of an account. What it asks for itself is not public, so that it
+# is not in the lock; pip works it out in the end, and the lock binds it.
+COMPILER = "rebel-compiler"
+REBELLIONS = "https://pypi.rbln.ai/simple"
+SAY_WHY = ["-vv"]  # without it pip does not tell an index that wants an account from one that lacks the package
+
+# Commands of the app that run in one device's environment, whatever this machine has.
+DEVICE_OF_COMMAND = {"compile": "rbln"}
 
 # --no-deps: the locks are complete. --only-binary: a missing build is said at once, not by a compiler in the end.
 # --no-compile: of 22,000 modules the first start imports 5,700. Measured on two cores: byte-compiling all takes 90 s of
@@ -92,8 +102,10 @@ def answers(name):
         return False
 
 
-def find_device():
-    """The device of this machine."""
+def find_device(command=None):
+    """The device of this machine, or the one that the command is for."""
+    if command in DEVICE_OF_COMMAND:
+        return DEVICE_OF_COMMAND[command]
     if os.path.exists("/dev/rbln0"):
         return "rbln"
     if os.path.exists("/dev/nvidia0") or os.path.exists("/proc/driver/nvidia/gpus") or shutil.which("nvidia-smi"):
@@ -132,6 +144,7 @@ class Environment(object):
         self.bin = os.path.join(self.folder, "Scripts" if os.name == "nt" else "bin")
         self.python = os.path.join(self.bin, "python.exe" if os.name == "nt" else "python")
         self.log = os.path.join(self.folder, "install.log")
+        self.constraints = os.path.join(self.folder, "constraints.txt")
 
     def pins(self, name):
         return read_pins(self.locks[name])
@@ -249,6 +262,8 @@ def install(environment, names, steps):
         environment.forget_half_installed()
     for name, pins in wanted.items():
         environment.write_stamp(name, None, set(pins + found[name]["pins"]))
+    with open(environment.constraints, "w") as constraints:
+        constraints.write("\n".join(pin for pins in wanted.values() for pin in pins))
     for title, commands in todo:
         steps.take(title, commands)
     for name, pins in wanted.items():
@@ -263,6 +278,10 @@ def plan(environment, wanted, before):
     if surplus:
         steps.append(("removing " + ", ".join(sorted(surplus)), [pip + ["uninstall", "--yes"] + sorted(surplus)]))
     pins = [pin for name in sorted(wanted) for pin in wanted[name]]
+    compiler = [pin for pin in pins if pin.startswith(COMPILER)]
+    if compiler:
+        pins = [pin for pin in pins if pin not in compiler]
+        steps.append((COMPILER, [pip + ["install"] + PIP_FLAGS + SAY_WHY + compiler + ["--index-url", REBELLIONS]]))
     for mark, home in HOMES:
         special = [pin for pin in pins if mark in pin]
         pins = [pin for pin in pins if mark not in pin]
@@ -270,6 +289,9 @@ def plan(environment, wanted, before):
             command = pip + ["install"] + PIP_FLAGS + special
             steps.append((", ".join(special), [command, command + ["--index-url", home]]))
     steps.append(("%d packages" % len(pins), [pip + ["install"] + PIP_FLAGS + pins]))
+    if compiler:
+        flags = [flag for flag in PIP_FLAGS if flag != "--no-deps"] + ["--constraint", environment.constraints]
+        steps.append(("what %s asks for" % COMPILER, [pip + ["install"] + flags + compiler]))
     if sys.dont_write_bytecode:
         steps.append(("byte-compiling", [[environment.python, "-I", "-c", COMPILE]]))
     return steps
@@ -308,7 +330,8 @@ class Steps(object):
             telling = [
                 line for line in lines if re.match("(?i)(error|looking in indexes|.* error:|.*exception)", line)
             ] or lines
-            sentence = explain("\n".join(lines), os.path.dirname(self.log), code)
+            home = command[-1] if "--index-url" in command else None
+            sentence = explain("\n".join(lines), os.path.dirname(self.log), code, home)
             said = [line.strip()[:200] for line in telling[-4:]]
             raise Failure("\n  ".join([sentence] + said + ["All of it: " + self.log]))
 
@@ -357,15 +380,15 @@ MEANINGS = (
     ),
     (
         r"\b40[13] (Client )?Error|HTTP error 40[13]|Credentials not correct|User for ",
-        "The package index wants an account: put it into pip's configuration or ~/.netrc and start again.",
+        "{index} wants an account{account}: put it into pip's configuration or ~/.netrc and start again.",
     ),
     (
         "CERTIFICATE_VERIFY_FAILED|SSLError",
-        "The package index's certificate is not trusted; behind a proxy: `pip config set global.cert FILE`.",
+        "{index} has a certificate that is not trusted; behind a proxy: `pip config set global.cert FILE`.",
     ),
     (
         "NewConnectionError|ConnectTimeout|ReadTimeout|NameResolution|ProxyError|Connection(Reset)?Error",
-        "No package index can be reached: check the network, or set a proxy or a mirror for pip, then start again.",
+        "{index} cannot be reached: check the network, or set a proxy or a mirror for pip, then start again.",
     ),
     (
         r"No matching distribution found for (?P<pin>[^\s;]+)",
@@ -376,10 +399,16 @@ MEANINGS = (
 )
 
 
-def explain(output, folder, code=1):
-    """One sentence for why pip or venv failed, and what to do."""
+def explain(output, folder, code=1, home=None):
+    """One sentence for why pip or venv failed, and what to do; `home` is the index that it asked, if not its own."""
     machine = "%s %s" % (platform.system(), platform.machine())
     facts = {"folder": folder, "machine": machine, "python": "%d.%d" % sys.version_info[:2], "code": code}
+    facts.update({"index": "The package index", "account": ""})
+    if home:
+        facts["index"] = "The package index " + home
+    if home == REBELLIONS:
+        facts["index"] = "Rebellions' package index"
+        facts["account"] = " of the RBLN Portal (~/.netrc: machine %s login NAME password SECRET)" % home.split("/")[2]
     for pattern, sentence in MEANINGS:
         found = re.search(pattern, output)
         if found:
@@ -390,8 +419,12 @@ def explain(output, folder, code=1):
 
 
 def show_help(parser, rest):
-    parser.print_help()
     sys.path.insert(0, ROOT)
+    if rest[0] in DEVICE_OF_COMMAND:  # these say themselves what they take, and need nothing for it
+        from webui.__main__ import main as app
+
+        return app(rest)
+    parser.print_help()
     from webui.settings import command_line
 
     print("\n---- the app ----\n")
@@ -438,7 +471,7 @@ def main(arguments):
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if testing:
         return test(options.device, rest[1:])
-    environment = Environment(find_device() if options.device == "auto" else options.device)
+    environment = Environment(find_device(*rest[:1]) if options.device == "auto" else options.device)
     set_up(environment, ["app"], sys.stderr)
     return start(environment, [APP] + rest)
 

@@ -31,7 +31,14 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _command(name: str, arguments: list[str]) -> int:
-    assert name == "train-demo-model"
+    if name == "compile":
+        from webui.rbln import compile
+
+        return compile.main(arguments)
+    if name == "check":
+        from webui.rbln import check
+
+        return check.main(arguments)
     from webui.demo_model import training
 
     return training.main(arguments)

@@ -159,6 +159,46 @@ class NoChatTemplate(WebuiError):
     )
 
 
+class CompiledUnusable(WebuiError):
+    code = "compiled_unusable"
+    http_status = 503
+    sentence = "The compiled model {model} cannot be used: {reason}. Compile it again with `python launch.py compile`."
+
+
+class CompiledDiffers(WebuiError):
+    code = "compiled_differs"
+    http_status = 503
+    sentence = (
+        "What is asked is not what {model} was compiled for: {differences}. "
+        "Leave out what differs, or compile again with {recompile}."
+    )
+
+
+class CompiledForRbln(WebuiError):
+    code = "compiled_for_rbln"
+    http_status = 503
+    sentence = (
+        "{model} is compiled for RBLN, and this environment has no vllm-rbln. Start with `python launch.py --device rbln`."
+    )
+
+
+class NotCompiled(WebuiError):
+    code = "not_compiled"
+    http_status = 503
+    sentence = "{model} is not compiled for RBLN. Do it once: `python launch.py compile --model {model} --out {out}`."
+
+
+class NpuMissing(WebuiError):
+    code = "npu_missing"
+    http_status = 503
+    sentence = "{model} is compiled for {wanted}; what is here: {found}. Look at `rbln-smi`, or compile it for what is here."
+
+
+class CompileRefused(WebuiError):
+    code = "compile_refused"
+    sentence = "Not compiled: {reason}."
+
+
 class PortTaken(WebuiError):
     code = "port_taken"
     sentence = "Port {port} on {host} is taken by another program. Choose another with --port, or end that program."

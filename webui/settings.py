@@ -1,8 +1,8 @@
 """Every setting of the app: its name, type, range and help; the only place that reads flags, environment and file.
 
-In order of strength: flags (`--max-num-seqs 8`), environment (`WEBUI_MAX_NUM_SEQS=8`), a TOML file (`--config FILE`, keys
-`max_num_seqs = 8`), the defaults here. Engine settings keep vLLM's names and are handed on only if they were given, so that
-vLLM's own defaults stay in force.
+In order of strength: flags (`--max-num-seqs 8`), environment (`WEBUI_MAX_NUM_SEQS=8`), engine arguments as JSON
+(`--engine-config FILE`), a TOML file (`--config FILE`, keys `max_num_seqs = 8`), the defaults here. Engine settings keep
+vLLM's names and are handed on only if they were given, so that vLLM's own defaults stay in force.
 
 It imports the standard library alone: `launch.py --help` reads it before anything is installed. It does not know what the
 settings do.
@@ -11,6 +11,7 @@ settings do.
 from __future__ import annotations
 
 import argparse
+import logging
 import math
 import os
 import tomllib
@@ -22,10 +23,17 @@ from pathlib import Path
 from typing import Any
 
 from webui.errors import BadSetting
+from webui.rbln.engine_config import read_engine_config
+
+log = logging.getLogger(__name__)
 
 ENVIRONMENT_PREFIX = "WEBUI_"
 DEMO_MODEL = Path(__file__).resolve().parent.parent / "assets" / "demo_model"
-COMMANDS = {"train-demo-model": "train the small model that ships in assets/demo_model"}
+COMMANDS = {
+    "compile": "compile a model for Rebellions' NPUs",
+    "check": "say whether the app would start with these settings, and why not",
+    "train-demo-model": "train the small model that ships in assets/demo_model",
+}
 
 
 def _setting(
@@ -59,6 +67,7 @@ class Settings:
     )
     max_turns: int = _setting(8, "answers that one visitor may have running at once", low=1)
     max_tokens: int | None = _setting(None, "longest answer in tokens; not given: as long as the context allows", low=1)
+    npu_metrics_url: str | None = _setting(None, "address of an rbln-metrics-exporter, such as http://127.0.0.1:9090/metrics")
     log_level: str = _setting("info", "how much the terminal shows", choices=("debug", "info", "warning", "error"))
 
     model: str = _engine("model folder or Hugging Face id", default=str(DEMO_MODEL))
@@ -85,19 +94,26 @@ class Settings:
     enforce_eager: bool | None = _engine("run without compiling the model first")
     tensor_parallel_size: int | None = _engine("devices that share one copy of the model", low=1)
 
+    given: frozenset[str] = frozenset()  # the names of those that somebody gave, also where the value is the default
+
     @property
     def is_demo_model(self) -> bool:
         """Whether the model is the one that ships with the app."""
         return Path(self.model).resolve() == DEMO_MODEL
 
+    def said(self, name: str) -> Any:
+        """The value of a setting if somebody gave one, or else None."""
+        value = getattr(self, name)
+        return value if name in self.given or value != FIELDS[name].default else None
+
     def engine_arguments(self) -> dict[str, Any]:
         """What to hand to vLLM, by vLLM's own names; the chat template is the app's business."""
-        given = {f.name: getattr(self, f.name) for f in fields(self) if f.metadata["group"] == "engine"}
+        given = {name: getattr(self, name) for name, f in FIELDS.items() if f.metadata["group"] == "engine"}
         del given["chat_template"]
         return {name: value for name, value in given.items() if value is not None}
 
 
-FIELDS = {f.name: f for f in fields(Settings)}
+FIELDS = {f.name: f for f in fields(Settings) if f.metadata}
 _TYPES = typing.get_type_hints(Settings)
 
 
@@ -120,6 +136,7 @@ def command_line() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--config", metavar="FILE", help="TOML file with settings")
+    parser.add_argument("--engine-config", metavar="FILE", help="JSON file of engine arguments, as Triton's model.json")
     groups = {
         "app": parser.add_argument_group("the app"),
         "engine": parser.add_argument_group("the engine (vLLM's own names)"),
@@ -158,10 +175,16 @@ def load(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
     flags = vars(command_line().parse_args(list(arguments)))
     environment = {key: value for key, value in environment.items() if key.startswith(ENVIRONMENT_PREFIX)}
     file = flags.pop("config") or environment.pop(ENVIRONMENT_PREFIX + "CONFIG", None)
+    engine_file = flags.pop("engine_config") or environment.pop(ENVIRONMENT_PREFIX + "ENGINE_CONFIG", None)
     values: dict[str, Any] = {}
-    for source in (_from_file(file) if file else {}, _from_environment(environment), _from_flags(flags)):
+    for source in (
+        _from_file(file) if file else {},
+        _from_engine_file(engine_file) if engine_file else {},
+        _from_environment(environment),
+        _from_flags(flags),
+    ):
         values.update(source)
-    return Settings(**values)
+    return Settings(**values, given=frozenset(values))
 
 
 def _from_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -192,6 +215,14 @@ def _from_file(path: str) -> dict[str, Any]:
             raise BadSetting(setting=f"{key} in {path}", reason="there is no such setting; see --help")
         values[name] = _checked(name, value, f"{key} in {path}")
     return values
+
+
+def _from_engine_file(path: str) -> dict[str, Any]:
+    names = {name for name, f in FIELDS.items() if f.metadata["group"] == "engine"}
+    fields, notes = read_engine_config(path, names)
+    for note in notes:
+        log.warning("%s", note)
+    return {name: _checked(name, value, f"{name} in {path}") for name, value in fields.items()}
 
 
 def _checked(name: str, value: Any, where: str) -> Any:

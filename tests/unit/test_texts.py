@@ -32,7 +32,7 @@ COMPOSED = (
 )
 PLURALS = (".one", ".two", ".few", ".other")
 # What a visitor never sees: these end the program before there is a page.
-TERMINAL_ONLY = {"bad_setting", "port_taken", "address_unusable"}
+TERMINAL_ONLY = {"bad_setting", "port_taken", "address_unusable", "compile_refused"}
 
 
 def sources() -> str:

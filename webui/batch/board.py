@@ -64,6 +64,7 @@ class Board:
         self._ended: deque[Request] = deque(maxlen=ENDED_AT_MOST)
         self._changed: dict[int, Request] = {}
         self._start_over = False
+        self.generated = 0  # tokens, of every engine that there has been
         self.reset(lanes)
 
     def reset(self, lanes: int) -> None:
@@ -133,6 +134,7 @@ class Board:
             request.scheduled = request.scheduled or now
         for request in (*admitted, *sent_back):
             self._touch(request)
+        self.generated += step.generation_tokens
         self._prompt_tokens.add(step.prompt_tokens, now)
         self._generation_tokens.add(step.generation_tokens, now)
 

@@ -23,8 +23,10 @@ class EngineInfo:
         lanes: sequences in one batch (`max_num_seqs`).
         context: tokens of prompt and answer together (`max_model_len`).
         sampling: the defaults that the model's makers recommend.
+        decode_buckets: batch sizes that decode steps are compiled for; empty where they are not.
         effective: engine values that are worth showing.
         versions: library -> version.
+        ignored: sampling settings that it takes and does not heed.
     """
 
     model: str
@@ -33,8 +35,10 @@ class EngineInfo:
     lanes: int
     context: int
     sampling: Sampling
+    decode_buckets: tuple[int, ...] = ()
     effective: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import copy
 import json
+import logging
 import os
 import signal
 import sys
@@ -28,12 +29,18 @@ from webui.engines.base import EngineInfo, Piece, Report
 from webui.engines.model_check import check_chat_template, check_folder, explain
 from webui.errors import EngineStopped, NoChatTemplate, RequestRefused
 from webui.prompt import Tokenizer
+from webui.rbln.compiled import CompiledModel, is_compiled, read
+from webui.rbln.devices import find_npus, is_rbln_environment
+from webui.rbln.preflight import RULES, WITHOUT_EFFECT, check_compiled, check_environment, check_npus, without_effect
+from webui.rbln.sampling import IGNORED
 from webui.settings import Settings
 
 if TYPE_CHECKING:
     from vllm.config import VllmConfig
 
     from webui.engines.observed_llm import ObservedLLM
+
+log = logging.getLogger(__name__)
 
 WARM_UP_TOKENS = 3
 KV_CACHE_SHARE = 0.5  # of the free memory, at most, on a CPU
@@ -96,16 +103,22 @@ class LocalEngines:
         check_folder(self._settings.model)
         if self._settings.chat_template is None:
             check_chat_template(self._settings.tokenizer or self._settings.model)
+        check_environment(self._settings, is_rbln_environment())
+        if is_compiled(self._settings.model):
+            check_compiled(self._settings)
+            for name in without_effect(self._settings):
+                log.warning("%s has no effect on a compiled model.", name)
 
     def _configure(self) -> VllmConfig:
         """Imports vLLM, which takes long, and lets it work out its configuration."""
+        if is_compiled(self._settings.model):
+            check_npus(self._settings, read(self._settings.model), find_npus())
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.usage.usage_lib import UsageContext
 
         import webui.engines.observed_llm  # noqa: F401 - with all that it imports: nothing else of vLLM's is left for later
 
-        arguments = AsyncEngineArgs(**{**_defaults(self._settings), **self._settings.engine_arguments()})
-        return arguments.create_engine_config(UsageContext.ENGINE_CONTEXT)
+        return AsyncEngineArgs(**_arguments(self._settings)).create_engine_config(UsageContext.ENGINE_CONTEXT)
 
     def _start(self, config: VllmConfig) -> ObservedLLM:
         from webui.engines.observed_llm import BoardLogger, ObservedLLM
@@ -168,7 +181,7 @@ class LocalEngine:
             max_tokens=longest,
             min_tokens=min(longest, sampling.min_tokens),
             stop=list(sampling.stop),
-            seed=sampling.seed,
+            seed=None if "seed" in self.info.ignored else sampling.seed,
             output_kind=RequestOutputKind.DELTA,
         )
 
@@ -250,9 +263,20 @@ def _enforces_eager(settings: Settings) -> bool:
     return settings.is_demo_model if settings.enforce_eager is None else settings.enforce_eager
 
 
+def _arguments(settings: Settings) -> dict[str, Any]:
+    """The engine's arguments. A compiled model has decided on most of them, and vllm-rbln reads them from its folder."""
+    given = settings.engine_arguments()
+    if is_compiled(settings.model):
+        decided = {rule.setting for rule in RULES} | set(WITHOUT_EFFECT)
+        return {name: value for name, value in given.items() if name not in decided}
+    return {**_defaults(settings), **given}
+
+
 def _defaults(settings: Settings) -> dict[str, Any]:
     """What the app chooses where the user says nothing and vLLM's own default does not suit a chat on this machine."""
     defaults: dict[str, Any] = {"enforce_eager": _enforces_eager(settings)}
+    if settings.is_demo_model and is_rbln_environment():
+        defaults["block_size"] = settings.max_model_len or _configured_context(settings)  # vllm-rbln compiles it at the start
     if settings.is_demo_model and _on_cpu():
         defaults["dtype"] = "float32"  # the same answers on CPUs with and without bfloat16 units, and no slower
     memory_is_given = settings.gpu_memory_utilization is not None or "VLLM_CPU_KVCACHE_SPACE" in os.environ
@@ -260,6 +284,11 @@ def _defaults(settings: Settings) -> dict[str, Any]:
         # vLLM would take nearly all memory of a machine that is somebody's own.
         defaults["kv_cache_memory_bytes"] = size
     return defaults
+
+
+def _configured_context(settings: Settings) -> int:
+    config = json.loads((Path(settings.model) / "config.json").read_text(encoding="utf-8"))
+    return int(config["max_position_embeddings"])
 
 
 def _on_cpu() -> bool:
@@ -292,13 +321,15 @@ def _info(llm: ObservedLLM, settings: Settings) -> EngineInfo:
 
     config = llm.vllm_config
     context = int(config.model_config.max_model_len)
+    compiled = read(config.model_config.model) if is_compiled(config.model_config.model) else None
     return EngineInfo(
         model="demo model" if settings.is_demo_model else settings.model.rstrip("/").rpartition("/")[2],
-        device=_device_name(),
+        device=_device_name(compiled),
         engine=f"vLLM {vllm.__version__.partition('+')[0]}",
         lanes=int(config.scheduler_config.max_num_seqs),
         context=context,
         sampling=_default_sampling(config.model_config.get_diff_sampling_param(), context),
+        decode_buckets=compiled.decode_buckets if compiled else (),
         effective={
             "max_num_seqs": config.scheduler_config.max_num_seqs,
             "max_model_len": context,
@@ -311,6 +342,7 @@ def _info(llm: ObservedLLM, settings: Settings) -> EngineInfo:
             "tensor_parallel_size": config.parallel_config.tensor_parallel_size,
         },
         versions={"python": sys.version.partition(" ")[0], **_versions()},
+        ignored=IGNORED if is_rbln_environment() else (),
     )
 
 
@@ -324,9 +356,11 @@ def _default_sampling(recommended: dict[str, Any], context: int) -> Sampling:
     return Sampling.from_mapping(known)
 
 
-def _device_name() -> str:
+def _device_name(compiled: CompiledModel | None) -> str:
     from vllm.platforms import current_platform
 
+    if is_rbln_environment():
+        return find_npus().label(compiled.devices if compiled else 1)
     return "CPU" if current_platform.is_cpu() else str(current_platform.get_device_name())
 
 

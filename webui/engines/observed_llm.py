@@ -11,6 +11,7 @@ from contextlib import aclosing
 from typing import Any, cast
 
 from vllm.config import VllmConfig
+from vllm.exceptions import VLLMValidationError
 from vllm.outputs import RequestOutput
 from vllm.sampling_params import SamplingParams
 from vllm.v1.engine.async_llm import AsyncLLM
@@ -19,6 +20,8 @@ from vllm.v1.metrics.stats import IterationStats, SchedulerStats
 
 from webui.batch.board import Board, Progress, Step
 from webui.conversation import End
+from webui.rbln.devices import is_rbln_environment
+from webui.rbln.sampling import refused
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +40,12 @@ class ObservedLLM(AsyncLLM):
     async def generate(
         self, prompt: Any, sampling_params: SamplingParams, request_id: str, **options: Any
     ) -> AsyncGenerator[RequestOutput, None]:
-        """As AsyncLLM's own; the board hears of the request until it ends, is left, or fails."""
+        """As AsyncLLM's own; the board hears of the request until it ends, is left, or fails.
+
+        Raises:
+            VLLMValidationError: for what would bring down an engine on RBLN.
+        """
+        _check_sampling(sampling_params)
         board = self.board or Board()  # one that nobody sees
         end: End = "aborted"
         board.opened(request_id, len(prompt.get("prompt_token_ids") or ()) if isinstance(prompt, dict) else 0)
@@ -53,6 +61,14 @@ class ObservedLLM(AsyncLLM):
             raise
         finally:
             board.closed(request_id, end)
+
+
+def _check_sampling(asked: SamplingParams) -> None:
+    if not is_rbln_environment():
+        return
+    fields = [name for name in SamplingParams.__struct_fields__ if not name.startswith("_")]
+    if names := refused(fields, asked, SamplingParams()):
+        raise VLLMValidationError(f"{', '.join(names)} cannot be used with RBLN", parameter=names[0])
 
 
 def _progress(output: RequestOutput) -> Progress:

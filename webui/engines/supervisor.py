@@ -86,6 +86,7 @@ class Supervisor:
                 "lanes": info.lanes,
                 "context": info.context,
                 "sampling": info.sampling.as_dict(),
+                "ignored": list(info.ignored),
             }
         return status
 

@@ -5,6 +5,7 @@ It wires rooms together and decides nothing that they decide. The process around
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from starlette.applications import Starlette
@@ -21,6 +22,7 @@ from webui.chats import Chats
 from webui.engines.local import LocalEngines
 from webui.engines.supervisor import Supervisor
 from webui.errors import Internal, WebuiError
+from webui.rbln.metrics_exporter import MetricsExporter
 from webui.server.chat_api import ChatApi
 from webui.server.page import ASSETS, PUBLIC, Assets, Page
 from webui.server.stream import Everybody
@@ -55,6 +57,7 @@ class App:
         self.chats = Chats(self.supervisor, self.board, settings)
         self.everybody = Everybody(self.supervisor, self.board)
         self.page = Page()
+        self.npu_metrics = _npu_metrics(settings, self.board)
         self.asgi = self._assemble()
 
     def _assemble(self) -> ASGIApp:
@@ -89,7 +92,16 @@ class App:
         if engine is not None:
             status |= {"effective": engine.info.effective, "versions": engine.info.versions}
         status["requests"] = {"running": self.board.step.running, "waiting": self.board.step.waiting}
+        if self.npu_metrics is not None:
+            status["npu"] = self.npu_metrics.status()
         return JSONResponse(status)
+
+
+def _npu_metrics(settings: Settings, board: Board) -> MetricsExporter | None:
+    if settings.npu_metrics_url is None:
+        return None
+    visible = os.environ.get("RBLN_VISIBLE_DEVICES", "")
+    return MetricsExporter(settings.npu_metrics_url, lambda: board.generated, visible)
 
 
 class SecurityHeaders:

@@ -92,6 +92,8 @@ async def _load(app: App) -> None:
     vLLM, for which there is but one interpreter lock, it would make the engine ready a quarter later than vLLM's own server.
     """
     app.supervisor.start()
+    if app.npu_metrics is not None:
+        app.npu_metrics.start()
     await app.supervisor.imported.wait()
     try:
         await app.page.mount(app.settings.root_path)
@@ -107,6 +109,8 @@ async def _end(
     await asyncio.wait([closing, hurrying], return_when=asyncio.FIRST_COMPLETED)
     app.everybody.close()
     server.should_exit = True
+    if app.npu_metrics is not None:
+        await app.npu_metrics.stop()
     loading.cancel()
     await asyncio.gather(serving, loading, return_exceptions=True)
     stopping = asyncio.create_task(app.supervisor.stop())

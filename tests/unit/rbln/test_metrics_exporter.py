@@ -1,0 +1,148 @@
+"""Rebellions' metrics exporter, read from a server of the test's own that answers as the exporter's documentation says."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import pytest
+
+from webui.rbln import metrics_exporter
+from webui.rbln.metrics_exporter import MetricsExporter, parse
+from webui.server.app import App
+from webui.settings import Settings
+
+
+def answer(watts: float = 40.0, *, npus: int = 2) -> str:
+    lines = ["# HELP rbln_npu_health NPU health status", "# TYPE rbln_npu_health gauge"]
+    for number in range(npus):
+        labels = f'{{card="RBLN-CA25",deviceID="1250",hostname="h",name="rbln{number}",uuid="u{number}"}}'
+        lines += [
+            f"rbln_npu_health{labels} {number}",
+            f"rbln_npu_utilization{labels} 87.5",
+            f"rbln_npu_power{labels} {watts}",
+            f"rbln_npu_temperature{labels} 54",
+            f"rbln_npu_memory_used{labels} 4.294967296e+09",
+            f"rbln_npu_memory_total{labels} 16877882368",
+            f"rbln_npu_pcie_link_width{labels} 16",
+        ]
+    return "\n".join([*lines, "rbln_up 1", "go_goroutines 8", ""])
+
+
+class Exporter(ThreadingHTTPServer):
+    """The exporter's /metrics."""
+
+    text = answer()
+    status = 200
+
+
+class Answering(BaseHTTPRequestHandler):
+    server: Exporter
+
+    def do_GET(self) -> None:
+        body = self.server.text.encode()
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def exporter() -> Iterator[Exporter]:
+    with Exporter(("127.0.0.1", 0), Answering) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def url(exporter: Exporter) -> str:
+    return f"http://127.0.0.1:{exporter.server_port}/metrics"
+
+
+def test_every_npu_is_read_in_si_units() -> None:
+    first, second = parse(answer())
+    assert (first.name, first.card, first.utilization, first.power, first.temperature) == (
+        "rbln0",
+        "RBLN-CA25",
+        0.875,
+        40.0,
+        54.0,
+    )
+    assert (first.memory_used, first.memory_total) == (4294967296.0, 16877882368.0)
+    assert first.healthy is True and second.healthy is False
+
+
+def test_what_is_not_said_is_none_and_the_older_names_are_known() -> None:
+    (npu,) = parse('RBLN_DEVICE_STATUS:CARD_POWER{card="RBLN-CA12",name="rbln0"} 43.9\n')
+    assert npu.power == 43.9 and npu.utilization is None and npu.healthy is None
+    assert parse("go_goroutines 8\n") == []
+
+
+async def test_tokens_per_joule_between_two_readings(exporter: Exporter, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens, now = [0], [100.0]
+    monkeypatch.setattr(metrics_exporter.time, "monotonic", lambda: now[0])
+    metrics = MetricsExporter(url(exporter), lambda: tokens[0])
+    async with httpx.AsyncClient() as client:
+        assert metrics.status() is None
+        await metrics.read(client)
+        status = metrics.status()
+        assert status and status["power"] == 80 and status["tokens_per_joule"] is None
+        tokens[0], now[0], exporter.text = 1200, 110.0, answer(watts=80.0)
+        await metrics.read(client)
+    status = metrics.status()
+    assert status and status["tokens_per_joule"] == pytest.approx(1200 / (10 * (80 + 160) / 2))
+
+
+async def test_only_the_visible_npus_count(exporter: Exporter) -> None:
+    metrics = MetricsExporter(url(exporter), lambda: 0, visible="1, 3")
+    async with httpx.AsyncClient() as client:
+        await metrics.read(client)
+    status = metrics.status()
+    assert status and [npu["name"] for npu in status["npus"]] == ["rbln1"] and status["power"] == 40
+
+
+@pytest.mark.parametrize("trouble", ["error", "nonsense", "gone"])
+async def test_an_exporter_that_fails_is_said_once_and_leaves_nothing(
+    exporter: Exporter, trouble: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    metrics = MetricsExporter(url(exporter), lambda: 0)
+    async with httpx.AsyncClient() as client:
+        await metrics.read(client)
+        assert metrics.status()
+        if trouble == "gone":
+            metrics._url = "http://127.0.0.1:1/metrics"
+        exporter.status, exporter.text = (500 if trouble == "error" else 200), "{ this is no metric"
+        await metrics.read(client)
+        await metrics.read(client)
+        assert metrics.status() is None
+        exporter.status, exporter.text, metrics._url = 200, answer(), url(exporter)
+        await metrics.read(client)
+        assert metrics.status()
+    assert len(caplog.records) == 1
+
+
+async def test_the_app_publishes_it(exporter: Exporter) -> None:
+    app = App(Settings(npu_metrics_url=url(exporter)))
+    assert app.npu_metrics is not None
+    app.npu_metrics.start()
+    transport = httpx.ASGITransport(app.asgi)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        for _ in range(200):
+            status = (await client.get("/api/status")).json()
+            if status["npu"]:
+                break
+            await asyncio.sleep(0.01)
+    await app.npu_metrics.stop()
+    assert [npu["name"] for npu in status["npu"]["npus"]] == ["rbln0", "rbln1"]
+    assert status["npu"]["npus"][0]["utilization"] == 0.875
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(App(Settings()).asgi), base_url="http://test") as client:
+        assert "npu" not in (await client.get("/api/status")).json()
