@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 import rebel
 
-from tests.rbln.models import greedy, prompt
+from tests.rbln.models import compile_model, greedy, prompt
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 REQUEST = count()
@@ -175,3 +175,21 @@ async def test_lanes_that_are_short_of_blocks_are_preempted_and_come_back(
         assert cached >= 1024 if prefix_caching else not cached
     finally:
         engine.shutdown()
+
+
+async def test_two_engines_on_disjoint_devices_of_one_host(
+    steps: Steps, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = compile_model(tiny, tmp_path, batch_size=2, max_seq_len=512, num_devices=2)
+    engines = []
+    try:
+        for devices in ("0,1", "2,3"):
+            monkeypatch.setenv("RBLN_VISIBLE_DEVICES", devices)
+            engines.append(Engine(folder, tiny))
+        await asyncio.gather(*(engine.ask_all([prompt(600 + i, 30) for i in range(3)], 20) for engine in engines))
+        monkeypatch.setenv("RBLN_VISIBLE_DEVICES", "3,4")  # there are four, from 0 on
+        with pytest.raises(RuntimeError):
+            Engine(folder, tiny)
+    finally:
+        for engine in engines:
+            engine.shutdown()
