@@ -10,7 +10,7 @@ import pytest
 from tests.app_process import ROOT
 
 PREFIX = "tests/rbln/test_serving.py::test_a_prefix_that_is_in_the_cache_is_copied_not_computed"
-COMPILED = "tests/rbln/test_compile.py::test_a_compiled_model_answers_as_the_plain_one"
+COMPILED = "tests/rbln/test_compile_and_generate.py::test_a_compiled_model_answers_as_the_plain_one"
 SERVED = "tests/rbln/test_serving.py::test_eight_requests_on_four_lanes"
 
 
