@@ -59,8 +59,8 @@ def plain_answer(question: str) -> str:
     tokenizer = AutoTokenizer.from_pretrained(DEMO)
     message = {"role": "user", "content": question}
     ids = tokenizer.apply_chat_template([message], add_generation_prompt=True, return_dict=True)["input_ids"]
-    answer = greedy(DEMO, ids, 200)
-    return tokenizer.decode(answer[: answer.index(tokenizer.eos_token_id)], skip_special_tokens=True)
+    answer = greedy(DEMO, ids, 60)
+    return tokenizer.decode(answer[: answer.index(tokenizer.convert_tokens_to_ids("<|eot_id|>"))])
 
 
 def test_the_same_compile_again_has_nothing_to_do(compiled: Path) -> None:

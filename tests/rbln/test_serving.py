@@ -167,11 +167,11 @@ async def test_lanes_that_are_short_of_blocks_are_preempted_and_come_back(
     engine = Engine(flash, tiny, enable_prefix_caching=prefix_caching)
     try:
         # Five lanes' first blocks are full after some tokens, and there are no five second blocks.
-        outputs = await engine.ask_all([prompt(400 + i, 1010) for i in range(5)], 30)
+        outputs = await engine.ask_all([prompt(400 + i, 1020) for i in range(5)], 10)
         assert sum(output.metrics.num_preemptions for output in outputs) > 0
         longer_than_a_block = prompt(500, 1500)
-        await engine.ask(longer_than_a_block, 20)
-        cached = (await engine.ask([*longer_than_a_block, 300], 20)).num_cached_tokens
+        await engine.ask(longer_than_a_block, 10)
+        cached = (await engine.ask([*longer_than_a_block, 300], 10)).num_cached_tokens
         assert cached >= 1024 if prefix_caching else not cached
     finally:
         engine.shutdown()
