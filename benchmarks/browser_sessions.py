@@ -1,7 +1,8 @@
-"""Sessions as a browser makes them, without the browser: raw HTTP on loopback, a cookie, one event stream each.
+"""Sessions as a browser or a program makes them: raw HTTP on loopback, one event stream each, a cookie where there is one.
 
-Run as a process of its own by `chat_load.py`, so that its work is not counted as the server's. It parses as little as it
-can. It prints `go` when every session is connected, and a line of JSON with what each session saw at the end.
+Run as a process of its own by `chat_load.py` and `api_overhead.py`, so that its work is not counted as the server's. It
+parses as little as it can. It prints `go` when every session is connected, and a line of JSON with what each session saw at
+the end.
 """
 
 from __future__ import annotations
@@ -50,10 +51,12 @@ class Http:
             self._cookie = headers[b"set-cookie"].split(b";")[0].decode()
         return int(lines[0].split()[1]), await reader.readexactly(int(headers[b"content-length"]))
 
-    async def events(self, path: str) -> AsyncIterator[tuple[bytes, int]]:
+    async def events(self, path: str, body: Any = None) -> AsyncIterator[tuple[bytes, int]]:
         """The event and data lines of a stream, each with the bytes that came since the last."""
         reader, writer = await asyncio.open_connection(self._host, self._port, limit=2**24)
-        self._write(writer, "GET", path, "Accept: text/event-stream\r\n")
+        content = b"" if body is None else json.dumps(body).encode()
+        head = f"Accept: text/event-stream\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n"
+        self._write(writer, "GET" if body is None else "POST", path, head, content)
         size = 0
         try:
             while line := await reader.readline():
@@ -119,6 +122,29 @@ async def gradio_session(url: str, prompt: str, tokens: int, go: Callable[[], Aw
     return seen
 
 
+async def api_session(url: str, prompt: str, tokens: int, go: Callable[[], Awaitable[None]]) -> Seen:
+    """One program that streams a chat completion."""
+    http, seen = Http(url), Seen(tokens=tokens)
+    body = {"messages": [{"role": "user", "content": prompt}], "max_tokens": tokens, "ignore_eos": True, "stream": True}
+    await go()
+    sent = time.perf_counter()
+    events = http.events("/v1/chat/completions", body)
+    async for line, size in events:
+        seen.bytes += size
+        assert b'"error"' not in line, line
+        if line.startswith(b"data: [DONE]"):
+            seen.total = time.perf_counter() - sent
+            break
+        if not seen.ttft and json.loads(line[6:])["choices"][0]["delta"].get("content"):
+            seen.ttft = time.perf_counter() - sent
+    await events.aclose()  # type: ignore[attr-defined]
+    assert seen.total, "the stream broke off"
+    return seen
+
+
+SESSIONS = {"page": page_session, "gradio": gradio_session, "api": api_session}
+
+
 async def run(kind: str, url: str, prompts: list[str], tokens: int) -> list[Seen]:
     """All sessions at once: every one connects first, then all send together."""
     waiting = asyncio.Barrier(len(prompts))
@@ -127,14 +153,14 @@ async def run(kind: str, url: str, prompts: list[str], tokens: int) -> list[Seen
         if await waiting.wait() == 0:
             print("go", flush=True)
 
-    session = {"page": page_session, "gradio": gradio_session}[kind]
+    session = SESSIONS[kind]
     return await asyncio.gather(*(session(url, prompt, tokens, go) for prompt in prompts))
 
 
 def main() -> None:
     """Runs the sessions that the command line names; prompts come as JSON on standard input."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kind", choices=["page", "gradio"])
+    parser.add_argument("kind", choices=SESSIONS)
     parser.add_argument("url")
     parser.add_argument("tokens", type=int)
     arguments = parser.parse_args()

@@ -30,9 +30,10 @@ class AppProcess:
 
     Args:
         arguments: of the command line, without the port.
+        temporary: the folder for its temporary files, if not the machine's.
     """
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, temporary: Path | None = None) -> None:
         self.log = Path(tempfile.mkstemp(prefix="batchat-test-", suffix=".log")[1])
         self.started = time.monotonic()
         with self.log.open("w") as log:
@@ -42,7 +43,7 @@ class AppProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, "HF_HUB_OFFLINE": "1"},
+                env={**os.environ, "HF_HUB_OFFLINE": "1", "TMPDIR": str(temporary or tempfile.gettempdir())},
             )
         self.url = self._address()
 
@@ -97,9 +98,9 @@ class AppProcess:
 
 
 @contextlib.contextmanager
-def running_app(*arguments: str) -> Iterator[AppProcess]:
+def running_app(*arguments: str, temporary: Path | None = None) -> Iterator[AppProcess]:
     """An app that is ended whatever happens."""
-    app = AppProcess(*arguments)
+    app = AppProcess(*arguments, temporary=temporary)
     try:
         yield app
     finally:

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+from webui.admission import Admission
 from webui.batch.board import Board
 from webui.channel import Channel
 from webui.conversation import Conversation, Message, Sampling
@@ -113,12 +114,14 @@ class Chats:
         supervisor: has the engine.
         board: knows lanes, places and times.
         settings: limits and the grace time.
+        admission: counts the turns among the requests of all doors.
     """
 
-    def __init__(self, supervisor: Supervisor, board: Board, settings: Settings) -> None:
+    def __init__(self, supervisor: Supervisor, board: Board, settings: Settings, admission: Admission) -> None:
         self._supervisor = supervisor
         self._board = board
         self._settings = settings
+        self._admission = admission
         self._visitors: dict[str, Visitor] = {}
         self._chats: dict[str, Chat] = {}
         self._turns: set[Turn] = set()
@@ -174,7 +177,7 @@ class Chats:
         """Adds a question, or another version of an earlier one, and begins its answer.
 
         Raises:
-            BadInput, MessageNotFound, MessageTooLong, TurnRunning, TooManyTurns, ShuttingDown.
+            BadInput, MessageNotFound, MessageTooLong, TurnRunning, TooManyTurns, QueueFull, ShuttingDown.
         """
         self._check_free(chat)
         if not text.strip():
@@ -258,6 +261,7 @@ class Chats:
         )
         chat.turn = turn
         self._turns.add(turn)
+        self._admission.enter(chat.conversation.visitor)
         self._show(chat, shown_after, [*shown, answer])
         self._tell_chats(chat)
         if not chat.channel.watchers:
@@ -308,6 +312,7 @@ class Chats:
 
     def _ended(self, chat: Chat, turn: Turn) -> None:
         self._turns.discard(turn)
+        self._admission.leave(chat.conversation.visitor)
         if chat.turn is turn:
             chat.turn = None
         self._rejoined(chat)
@@ -322,6 +327,7 @@ class Chats:
         running = len(self.visitor(chat.conversation.visitor).running())
         if running >= self._settings.max_turns:
             raise TooManyTurns(running=running, limit=self._settings.max_turns)
+        self._admission.check_line()
 
     # Those who leave and come back
 

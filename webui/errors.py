@@ -82,6 +82,42 @@ class TooManyTurns(WebuiError):
     sentence = "You have {running} answers running already; {limit} at once is the limit. Stop one or wait."
 
 
+class TooManyRequests(WebuiError):
+    code = "too_many_requests"
+    http_status = 429
+    sentence = "{running} requests of yours are running already; {limit} at once is the limit. Try again when one has ended."
+
+
+class QueueFull(WebuiError):
+    code = "queue_full"
+    http_status = 503
+    sentence = "{waiting} requests are waiting already, and no more are taken in. Try again in a moment."
+
+
+class InvalidApiKey(WebuiError):
+    code = "invalid_api_key"
+    http_status = 401
+    sentence = "A valid API key is wanted, as the header “Authorization: Bearer KEY”."
+
+
+class UnknownPath(WebuiError):
+    code = "unknown_path"
+    http_status = 404
+    sentence = "There is no {path} here. README, “The API”, lists what there is."
+
+
+class WrongMethod(WebuiError):
+    code = "wrong_method"
+    http_status = 405
+    sentence = "{path} wants the method {method}."
+
+
+class BodyTooLarge(WebuiError):
+    code = "body_too_large"
+    http_status = 413
+    sentence = "The request's body has more than {limit} bytes."
+
+
 class ShuttingDown(WebuiError):
     code = "shutting_down"
     http_status = 503
@@ -92,6 +128,12 @@ class EngineNotReady(WebuiError):
     code = "engine_not_ready"
     http_status = 503
     sentence = "The engine is still starting."
+
+
+class EngineRestarting(WebuiError):
+    code = "engine_restarting"
+    http_status = 503
+    sentence = "The engine stopped and is being started again. Try again in half a minute."
 
 
 class EngineStopped(WebuiError):

@@ -44,10 +44,12 @@ def _setting(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] = (),
+    secret: bool = False,
 ) -> Any:
     return field(
         default=default,
-        metadata={"help": help, "group": group, "low": low, "high": high, "choices": choices},
+        repr=not secret,
+        metadata={"help": help, "group": group, "low": low, "high": high, "choices": choices, "secret": secret},
     )
 
 
@@ -67,11 +69,21 @@ class Settings:
     )
     max_turns: int = _setting(8, "answers that one visitor may have running at once", low=1)
     max_tokens: int | None = _setting(None, "longest answer in tokens; not given: as long as the context allows", low=1)
+    max_waiting: int = _setting(1000, "requests that may wait for a lane, everybody's together; beyond it, busy is said", low=0)
+    api_key: tuple[str, ...] = _setting((), "key that a program must show at the API; may be given several times", secret=True)
+    api_key_file: str | None = _setting(None, "file with such keys, one per line; lines that begin with # are notes")
+    max_requests: int = _setting(
+        256, "requests that one API key, or where there are none one address, may have running at once", low=1
+    )
+    allowed_origins: tuple[str, ...] = _setting(
+        (), "origin whose web pages may use the API (CORS), such as https://example.org; may be given several times"
+    )
     npu_metrics_url: str | None = _setting(None, "address of an rbln-metrics-exporter, such as http://127.0.0.1:9090/metrics")
     log_level: str = _setting("info", "how much the terminal shows", choices=("debug", "info", "warning", "error"))
 
     model: str = _engine("model folder or Hugging Face id", default=str(DEMO_MODEL))
     tokenizer: str | None = _engine("tokenizer folder or id, if not the model's own")
+    served_model_name: str | None = _engine("the model's name at the API; not given: its id, or its folder's name")
     revision: str | None = _engine("branch, tag or commit of the model on the hub")
     chat_template: str | None = _engine("file with the chat template (Jinja), if not the model's own")
     max_num_seqs: int = _engine("lanes: sequences in one batch", default=4, low=1)
@@ -148,10 +160,12 @@ def command_line() -> argparse.ArgumentParser:
 
 def _argument(name: str) -> dict[str, Any]:
     f = FIELDS[name]
-    default = "" if f.default in (None, "") else f" (default: {_shown_default(name)})"
+    default = "" if f.default in (None, "", ()) else f" (default: {_shown_default(name)})"
     options: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS, "help": f.metadata["help"] + default}
     if _kind(name) is bool:
         return {**options, "action": argparse.BooleanOptionalAction}
+    if _kind(name) is tuple:
+        options["action"] = "append"
     return {**options, "metavar": "|".join(f.metadata["choices"]) or name.rpartition("_")[2].upper()}
 
 
@@ -161,6 +175,8 @@ def _shown_default(name: str) -> str:
 
 def _kind(name: str) -> type:
     hint = _TYPES[name]
+    if typing.get_origin(hint) is tuple:
+        return tuple
     options = [option for option in typing.get_args(hint) if option is not types.NoneType]
     return typing.cast(type, options[0] if options else hint)
 
@@ -230,7 +246,8 @@ def _checked(name: str, value: Any, where: str) -> Any:
     kind, rules = _kind(name), FIELDS[name].metadata
     converted = _converted(kind, value)
     if converted is None:
-        raise BadSetting(setting=where, reason=f"{_wanted(kind)} is wanted, not {value!r}")
+        shown = "what was given" if rules["secret"] else repr(value)
+        raise BadSetting(setting=where, reason=f"{_wanted(kind)} is wanted, not {shown}")
     if rules["choices"] and converted not in rules["choices"]:
         raise BadSetting(setting=where, reason=f"{value!r} is none of {', '.join(rules['choices'])}")
     if (rules["low"] is not None and converted < rules["low"]) or (rules["high"] is not None and converted > rules["high"]):
@@ -243,6 +260,8 @@ def _converted(kind: type, value: Any) -> Any:
         return _boolean(value) if kind is bool else None
     if kind is str:
         return value if isinstance(value, str) else None
+    if kind is tuple:
+        return _texts(value)
     if isinstance(value, float) and kind is int:
         return None
     try:
@@ -258,8 +277,17 @@ def _boolean(value: Any) -> bool | None:
     return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}.get(str(value).lower())
 
 
+def _texts(value: Any) -> tuple[str, ...] | None:
+    """Several texts: a list of the file or of repeated flags, or, in the environment, one text with commas."""
+    if isinstance(value, str):
+        value = [text.strip() for text in value.split(",")]
+    if not isinstance(value, list) or not all(isinstance(text, str) and text for text in value):
+        return None
+    return tuple(value)
+
+
 def _wanted(kind: type) -> str:
-    return {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}[kind]
+    return {int: "a whole number", float: "a number", bool: "true or false", str: "a text", tuple: "a list of texts"}[kind]
 
 
 def _range(rules: Mapping[str, Any]) -> str:

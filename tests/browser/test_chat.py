@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.conftest import Visit
 
@@ -28,14 +28,18 @@ def answered(page: Page, count: int = 1) -> None:
     expect(page.locator(".message[data-role=assistant]").last).to_have_attribute("data-state", "ended", timeout=60_000)
 
 
-def go_on_for_long(page: Page) -> None:
-    """Asks for answers that do not end by themselves, beside what the page asks for."""
+def long_answer(page: Page, text: str) -> Locator:
+    """Asks for an answer that does not end by itself, and gives it once it streams."""
 
     def longer(route: Route) -> None:
         body = route.request.post_data_json
         route.continue_(post_data={**body, "sampling": {**body["sampling"], "min_tokens": 1500}})
 
     page.route("**/messages", longer)
+    ask(page, text)
+    answer = page.locator(".message[data-role=assistant]").last
+    expect(answer).to_have_attribute("data-state", "decode", timeout=20_000)
+    return answer
 
 
 def written(page: Page) -> str:
@@ -57,10 +61,7 @@ def test_ask_and_read_the_answer_and_where_its_time_went(visit: Visiting) -> Non
 
 def test_text_streams_and_stop_keeps_it(visit: Visiting) -> None:
     page = visit().tab()
-    go_on_for_long(page)
-    ask(page, "Tell me a story about a fox.")
-    answer = page.locator(".message[data-role=assistant]").last
-    expect(answer).to_have_attribute("data-state", "decode", timeout=20_000)
+    answer = long_answer(page, "Tell me a story about a fox.")
     lengths = []
     for _ in range(4):
         lengths.append(len(written(page)))
@@ -103,10 +104,7 @@ def test_edit_and_resend_keeps_the_earlier_question(visit: Visiting) -> None:
 
 def test_a_reload_in_the_middle_shows_the_answer_so_far_and_goes_on(visit: Visiting) -> None:
     page = visit().tab()
-    go_on_for_long(page)
-    ask(page, "Tell me a story about the sea.")
-    answer = page.locator(".message[data-role=assistant]").last
-    expect(answer).to_have_attribute("data-state", "decode", timeout=20_000)
+    answer = long_answer(page, "Tell me a story about the sea.")
     page.wait_for_timeout(500)
     before = written(page)
     page.reload()
@@ -196,8 +194,7 @@ def test_shift_enter_makes_a_line_and_hangul_is_sent_once_with_its_last_syllable
 def test_the_board_shows_what_runs_and_nobodys_words(visit: Visiting) -> None:
     mine, other = visit(), visit()
     writer, reader = mine.tab(), other.tab()
-    go_on_for_long(writer)
-    ask(writer, "My canary is 48151623. Tell me a story.")
+    long_answer(writer, "My canary is 48151623. Tell me a story.")
     expect(reader.locator("batch-board")).to_contain_text(re.compile("1 of 4 lanes"), timeout=20_000)
     assert "48151623" not in reader.content()
     expect(writer.locator("batch-board canvas")).to_have_attribute(

@@ -1,8 +1,12 @@
-"""Conversations through the page's own path, answered by the real engine."""
+"""Conversations through the page's own path, answered by the real engine.
+
+Promises in seconds are held by the median of several tries: machines stall now and then, and say so in no way.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import statistics
 import time
 
 import httpx
@@ -17,14 +21,14 @@ LONG = {"sampling": {"temperature": 1.0, "min_tokens": 1500, "max_tokens": 1500}
 ENDLESS = "Tell me a long story about a fox."
 
 
-async def idle(app: AppProcess, within: float) -> float:
-    """Waits until the engine says that nothing runs or waits, and gives the seconds that this took."""
+async def idle(app: AppProcess, within: float) -> None:
+    """Waits until the engine says that nothing runs or waits."""
     began = time.monotonic()
     async with httpx.AsyncClient(base_url=app.url, verify=False) as client:
         while True:
             requests = (await client.get("/api/status")).json()["requests"]
             if requests["running"] == requests["waiting"] == 0:
-                return time.monotonic() - began
+                return
             assert time.monotonic() - began < within, requests
             await asyncio.sleep(0.02)
 
@@ -36,7 +40,7 @@ async def busy(app: AppProcess, running: int, waiting: int) -> None:
         while not seen or seen[-1] != {"running": running, "waiting": waiting}:
             requests = (await client.get("/api/status")).json()["requests"]
             seen += [requests] if seen[-1:] != [requests] else []
-            assert time.monotonic() < deadline, seen
+            assert time.monotonic() < deadline, (seen, app.log.read_text()[-2000:])
             await asyncio.sleep(0.02)
 
 
@@ -101,53 +105,60 @@ async def test_twelve_sessions_on_four_lanes_wait_in_the_engine(app: AppProcess)
     await idle(app, within=5)
 
 
-async def test_stop_frees_the_lane_at_once_and_keeps_the_text(app: AppProcess) -> None:
+async def test_stop_frees_the_lane_within_half_a_second_and_keeps_the_text(app: AppProcess) -> None:
+    times = []
     async with tab(app.url) as one:
-        id = await one.send(ENDLESS, **LONG)
-        await one.wait_for(lambda: len(one.answer(id).streamed) > 20)
-        await one.post("stop")
-        assert await idle(app, within=3) < 1  # half a second is promised; the rest is for a noisy machine
-        answer = await one.answered(id)
-    assert answer.end == "aborted" and len(answer.text) >= 20
-    assert answer.timing is not None and answer.timing["tokens"] > 0
+        for _ in range(5):
+            id = await one.send(ENDLESS, **LONG)
+            await one.wait_for(lambda id=id: len(one.answer(id).streamed) > 20)
+            began = time.monotonic()
+            await one.post("stop")
+            await idle(app, within=5)
+            times.append(time.monotonic() - began)
+            answer = await one.answered(id)
+            assert answer.end == "aborted" and len(answer.text) >= 20
+            assert answer.timing is not None and answer.timing["tokens"] > 0
+    assert statistics.median(times) < 0.5, times
 
 
-async def test_a_stopped_waiting_message_leaves_the_line(app: AppProcess) -> None:
-    tabs = await fill(app, 5)
+async def test_a_stopped_waiting_message_leaves_the_line_within_half_a_second(app: AppProcess) -> None:
+    times = []
+    tabs = await fill(app, 4)
     try:
-        await busy(app, running=4, waiting=1)
-        began = time.monotonic()
-        await tabs[-1].post("stop")
-        await busy(app, running=4, waiting=0)
-        assert time.monotonic() - began < 2  # half a second is promised; the rest is for a machine busy with four answers
+        async with tab(app.url) as one:
+            for _ in range(5):
+                await one.send(ENDLESS, **LONG)
+                await busy(app, running=4, waiting=1)
+                began = time.monotonic()
+                await one.post("stop")
+                await busy(app, running=4, waiting=0)
+                times.append(time.monotonic() - began)
     finally:
         await leave(tabs)
     await idle(app, within=5)
+    assert statistics.median(times) < 0.5, times
 
 
-@pytest.mark.parametrize("waiting", [False, True])
-async def test_a_closed_tab_is_given_the_grace_time_and_no_more(app: AppProcess, waiting: bool) -> None:
-    for _ in range(5):
-        tabs = await fill(app, 4 if waiting else 0)
-        one = await Tab(app.url).open()
-        id = await one.send(ENDLESS, **LONG)
-        await busy(app, running=4 if waiting else 1, waiting=1 if waiting else 0)
-        began = time.monotonic()
+@pytest.mark.parametrize("running", [0, 4])
+async def test_closed_tabs_are_given_the_grace_time_and_a_second_at_most(app: AppProcess, running: int) -> None:
+    """Three tabs, one after the other; with all four lanes taken they are still waiting when they are closed."""
+    others = await fill(app, running)
+    leaving = await fill(app, 3)
+    await busy(app, running=running or 3, waiting=3 if running else 0)
+    closed, times = [], []
+    for one in leaving:
+        closed.append(time.monotonic())
         await one.close()
-        await busy(app, running=4 if waiting else 0, waiting=0)
-        took = time.monotonic() - began
+        await asyncio.sleep(0.3)
+    for left, at in zip((2, 1, 0), closed, strict=True):
+        await busy(app, running=running or left, waiting=left if running else 0)
+        times.append(time.monotonic() - at)
+    for one in leaving:
         async with tab(app.url, client=one.client, chat=one.chat) as again:
-            end = again.shown()[-1]["end"]
-            assert again.shown()[-1]["id"] == id
-        await leave(tabs)
-        await idle(app, within=5)
-        if end == "aborted":
-            # Promised is one second more; two are for a machine that is busy with the other four answers.
-            assert GRACE - 0.1 <= took < GRACE + 3
-            return
-        # The engine now and then forgets `min_tokens` of a request after others were aborted: it ended by itself.
-        assert end == "stop"
-    raise AssertionError("every answer ended by itself")
+            assert again.shown()[-1]["end"] == "aborted", again.shown()[-1]
+    await leave(others)
+    await idle(app, within=5)
+    assert min(times) >= GRACE - 0.1 and statistics.median(times) < GRACE + 1, times
 
 
 async def test_a_reload_within_the_grace_time_loses_and_doubles_nothing(app: AppProcess) -> None:

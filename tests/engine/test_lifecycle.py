@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,11 +28,6 @@ def shared_memory() -> set[str]:
     """What lies in the machine's shared memory."""
     folder = Path("/dev/shm")
     return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-
-
-def temporary_files() -> set[str]:
-    """What the app may have left in the temporary folder."""
-    return {path.name for path in Path(tempfile.gettempdir()).iterdir() if not path.name.startswith("batchat-test-")}
 
 
 def gone_within_seconds(children: list[psutil.Process], memory: set[str], seconds: float = 5) -> None:
@@ -62,6 +56,8 @@ async def test_the_address_answers_within_two_seconds_and_says_what_is_loading(s
     # Counted in processor seconds of the app, which a busy machine does not stretch.
     assert psutil.Process(starting.process.pid).cpu_times().user < 2 or status["elapsed"] < 2
     assert status["stage"] in ("importing", "loading")
+    early = httpx.get(f"{starting.url}/v1/models")
+    assert early.status_code == 503 and early.json()["error"]["code"] == "engine_not_ready"
     assert httpx.get(f"{starting.url}/health").status_code == 503
 
 
@@ -93,16 +89,22 @@ async def test_a_killed_engine_is_started_again(starting: AppProcess, victim: st
         assert answer.error is not None and answer.error["code"] == "engine_stopped"
         waiting = await two.send("What is the last letter of English alphabets?", sampling={"temperature": 0})
         assert httpx.get(f"{starting.url}/health").status_code == 503
+        refused = httpx.get(f"{starting.url}/v1/models")
+        assert refused.status_code == 503 and refused.json()["error"]["code"] == "engine_restarting"
         answered = await two.answered(waiting)
         assert answered.end == "stop" and "Z" in answered.text
         assert (await one.ask("Hello!")).end == "stop"
+        program = httpx.post(f"{starting.url}/v1/completions", json={"prompt": "a", "max_tokens": 2}, timeout=60)
+        assert program.status_code == 200, program.text
         frame = two.latest("board")
         assert frame["running"] <= frame["lanes"] == 4
 
 
-async def test_a_signal_lets_a_running_answer_have_its_seconds_and_leaves_nothing_behind() -> None:
-    memory, files = shared_memory(), temporary_files()
-    with running_app() as app:
+async def test_a_signal_lets_a_running_answer_have_its_seconds_and_leaves_nothing_behind(
+    tmp_path: Path,
+) -> None:
+    memory = shared_memory()
+    with running_app(temporary=tmp_path) as app:
         app.wait_until_ready()
         children = app.children()
         assert any("EngineCore" in str(child.cmdline()) for child in children)
@@ -127,7 +129,7 @@ async def test_a_signal_lets_a_running_answer_have_its_seconds_and_leaves_nothin
     with socket.socket() as again:
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         again.bind(("127.0.0.1", port))
-    assert temporary_files() <= files
+    assert list(tmp_path.iterdir()) == []
     assert "Traceback" not in app.output
 
 

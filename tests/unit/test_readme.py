@@ -68,7 +68,7 @@ def test_the_settings_are_the_settings(name: str) -> None:
     assert list(table) == [flag(f) for f in FIELDS]
     for field in FIELDS.values():
         shown = table[flag(field.name)]
-        expected = "" if field.default in (None, "") else str(field.default)
+        expected = "" if field.default in (None, "", ()) else str(field.default)
         assert shown == expected or field.name == "model", field.name
 
 

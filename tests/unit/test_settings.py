@@ -81,3 +81,22 @@ def test_every_setting_stands_in_the_help() -> None:
 def test_the_help_needs_nothing_installed() -> None:
     code = "import sys; sys.path.insert(0, '.'); from webui.settings import command_line; command_line().format_help()"
     subprocess.run([sys.executable, "-I", "-S", "-c", code], cwd=ROOT, check=True)
+
+
+def test_several_values_come_as_flags_as_a_list_or_with_commas(tmp_path: Path) -> None:
+    file = tmp_path / "chat.toml"
+    file.write_text('api-key = ["a", "b,c"]\n')
+    assert load([], {}).api_key == ()
+    assert load(["--api-key", "a", "--api-key", "b,c"], {"WEBUI_API_KEY": "d"}).api_key == ("a", "b,c")
+    assert load([], {"WEBUI_API_KEY": "a, b"}).api_key == ("a", "b")
+    assert load(["--config", str(file)], {}).api_key == ("a", "b,c")
+
+
+@pytest.mark.parametrize("value", ['["a", 12345]', "12345", '["12345", ""]'])
+def test_a_secret_is_not_repeated(tmp_path: Path, value: str) -> None:
+    file = tmp_path / "chat.toml"
+    file.write_text(f"api_key = {value}\n")
+    with pytest.raises(BadSetting, match="api_key") as refused:
+        load(["--config", str(file)], {})
+    assert "12345" not in str(refused.value)
+    assert "12345" not in repr(load(["--api-key", "12345"], {}))

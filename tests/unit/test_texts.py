@@ -31,8 +31,10 @@ COMPOSED = (
     "term.",
 )
 PLURALS = (".one", ".two", ".few", ".other")
-# What a visitor never sees: these end the program before there is a page.
+# What a visitor never sees: these end the program before there is a page …
 TERMINAL_ONLY = {"bad_setting", "port_taken", "address_unusable", "compile_refused"}
+# … and these answer programs.
+API_ONLY = {"invalid_api_key", "unknown_path", "wrong_method", "body_too_large", "too_many_requests", "engine_restarting"}
 
 
 def sources() -> str:
@@ -44,7 +46,7 @@ def sources() -> str:
 def error_classes() -> list[type[errors.WebuiError]]:
     """Every error that may reach the page."""
     found = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, errors.WebuiError)]
-    return [each for each in found if each.code not in TERMINAL_ONLY]
+    return [each for each in found if each.code not in TERMINAL_ONLY | API_ONLY]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

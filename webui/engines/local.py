@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import psutil
 
+from webui import processes
 from webui.background import in_background
 from webui.batch.board import Board
 from webui.conversation import LIMITS, Sampling
@@ -218,7 +219,7 @@ class LocalEngine:
         if self.info.device == "CPU":
             # Asked politely, vLLM's CPU worker takes 8 s to leave a process group that nobody else is in; there is nothing
             # in it to be saved, and no device to be left in order.
-            _kill(_engine_processes())
+            processes.kill(processes.started_processes())
         await in_background(self._llm.shutdown)
 
 
@@ -241,23 +242,6 @@ def _interrupts_blocked() -> Any:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _engine_processes() -> list[psutil.Process]:
-    """What vLLM started under this process, the helper of `multiprocessing` that tidies shared memory up excepted."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if not any("resource_tracker" in word for word in process.cmdline()):
-                found.append(process)
-    return found
-
-
-def _kill(processes: list[psutil.Process]) -> None:
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(processes, timeout=2)
-
-
 def _enforces_eager(settings: Settings) -> bool:
     """The demo model is so small that compiling it costs a minute and saves little: it runs eagerly unless told not to."""
     return settings.is_demo_model if settings.enforce_eager is None else settings.enforce_eager
@@ -268,13 +252,14 @@ def _arguments(settings: Settings) -> dict[str, Any]:
     given = settings.engine_arguments()
     if is_compiled(settings.model):
         decided = {rule.setting for rule in RULES} | set(WITHOUT_EFFECT)
-        return {name: value for name, value in given.items() if name not in decided}
+        kept = {name: value for name, value in given.items() if name not in decided}
+        return {"served_model_name": _served_name(settings), **kept}
     return {**_defaults(settings), **given}
 
 
 def _defaults(settings: Settings) -> dict[str, Any]:
     """What the app chooses where the user says nothing and vLLM's own default does not suit a chat on this machine."""
-    defaults: dict[str, Any] = {"enforce_eager": _enforces_eager(settings)}
+    defaults: dict[str, Any] = {"enforce_eager": _enforces_eager(settings), "served_model_name": _served_name(settings)}
     if settings.is_demo_model and is_rbln_environment():
         defaults["block_size"] = settings.max_model_len or _configured_context(settings)  # vllm-rbln compiles it at the start
     if settings.is_demo_model and _on_cpu():
@@ -289,6 +274,11 @@ def _defaults(settings: Settings) -> dict[str, Any]:
 def _configured_context(settings: Settings) -> int:
     config = json.loads((Path(settings.model) / "config.json").read_text(encoding="utf-8"))
     return int(config["max_position_embeddings"])
+
+
+def _served_name(settings: Settings) -> str:
+    """A model's id, or its folder's name: where it lies on this machine is nobody's business at the API."""
+    return Path(settings.model).resolve().name if Path(settings.model).is_dir() else settings.model
 
 
 def _on_cpu() -> bool:

@@ -5,6 +5,7 @@ The one place that reads what vLLM calls unstable (the stat logger's records). I
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -19,7 +20,9 @@ from vllm.v1.metrics.loggers import StatLoggerBase
 from vllm.v1.metrics.stats import IterationStats, SchedulerStats
 
 from webui.batch.board import Board, Progress, Step
+from webui.batch.request import door_of
 from webui.conversation import End
+from webui.engines.turnstile import Turnstile
 from webui.rbln.devices import is_rbln_environment
 from webui.rbln.sampling import refused
 
@@ -37,6 +40,15 @@ class ObservedLLM(AsyncLLM):
 
     board: Board | None = None
 
+    @functools.cached_property
+    def _turnstile(self) -> Turnstile:
+        return Turnstile(self.vllm_config.scheduler_config.max_num_seqs)
+
+    @property
+    def _by_priority(self) -> bool:
+        """Whether the scheduler looks at priorities itself."""
+        return str(self.vllm_config.scheduler_config.policy) == "priority"
+
     async def generate(
         self, prompt: Any, sampling_params: SamplingParams, request_id: str, **options: Any
     ) -> AsyncGenerator[RequestOutput, None]:
@@ -50,7 +62,9 @@ class ObservedLLM(AsyncLLM):
         end: End = "aborted"
         board.opened(request_id, len(prompt.get("prompt_token_ids") or ()) if isinstance(prompt, dict) else 0)
         try:
-            async with aclosing(super().generate(prompt, sampling_params, request_id, **options)) as outputs:
+            priority = 0 if self._by_priority or door_of(request_id) == "page" else 1
+            outputs = super().generate(prompt, sampling_params, request_id, **options)
+            async with self._turnstile.passed(priority, sampling_params.n), aclosing(outputs):
                 async for output in outputs:
                     board.gave(request_id, _progress(output))
                     if output.finished:

@@ -17,6 +17,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import webui
+from webui.admission import Admission
 from webui.batch.board import Board
 from webui.chats import Chats
 from webui.engines.local import LocalEngines
@@ -24,6 +25,7 @@ from webui.engines.supervisor import Supervisor
 from webui.errors import Internal, WebuiError
 from webui.rbln.metrics_exporter import MetricsExporter
 from webui.server.chat_api import ChatApi
+from webui.server.openai_api import OpenAIApi
 from webui.server.page import ASSETS, PUBLIC, Assets, Page
 from webui.server.stream import Everybody
 from webui.server.visitors import VisitorCookie
@@ -54,32 +56,33 @@ class App:
         self.settings = settings
         self.board = Board()
         self.supervisor = Supervisor(LocalEngines(settings, self.board), self._engine_changed)
-        self.chats = Chats(self.supervisor, self.board, settings)
+        admission = Admission(settings.max_waiting, lanes=lambda: self.board.lanes.count)
+        self.chats = Chats(self.supervisor, self.board, settings, admission)
+        self.api = OpenAIApi(self.supervisor, self.board, admission, settings)
         self.everybody = Everybody(self.supervisor, self.board)
         self.page = Page()
         self.npu_metrics = _npu_metrics(settings, self.board)
         self.asgi = self._assemble()
 
     def _assemble(self) -> ASGIApp:
-        api = ChatApi(self.chats, self.everybody, self.supervisor)
-        return Starlette(
+        chat_api = ChatApi(self.chats, self.everybody, self.supervisor)
+        page = Starlette(
             routes=[
                 Route("/health", self._health),
                 Route("/api/status", self._status),
-                *api.routes(),
+                *chat_api.routes(),
                 *(Mount(f"/assets/{folder}", Assets(directory=ASSETS / folder)) for folder in PUBLIC),
                 Mount("/", self.page),
             ],
-            middleware=[
-                Middleware(SecurityHeaders),
-                Middleware(VisitorCookie, path=self.settings.root_path),
-            ],
-            exception_handlers={WebuiError: _say_error, HTTPException: _say_http_error, Exception: _say_internal_error},
+            middleware=[Middleware(VisitorCookie, path=self.settings.root_path)],
+            exception_handlers={WebuiError: self._say_error, HTTPException: _say_http_error, Exception: _say_internal_error},
         )
+        return SecurityHeaders(self.api.around(page))
 
     def _engine_changed(self) -> None:
         if self.supervisor.stage == "restarting":
             self.board.reset(self.board.lanes.count)
+        self.api.engine_changed()
         self.everybody.tell_status()
 
     async def _health(self, request: Request) -> Response:
@@ -95,6 +98,10 @@ class App:
         if self.npu_metrics is not None:
             status["npu"] = self.npu_metrics.status()
         return JSONResponse(status)
+
+    async def _say_error(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, WebuiError)
+        return JSONResponse({"error": error.as_dict()}, error.http_status, self.api.retry_after(error))
 
 
 def _npu_metrics(settings: Settings, board: Board) -> MetricsExporter | None:
@@ -119,11 +126,6 @@ class SecurityHeaders:
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
-async def _say_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, WebuiError)
-    return JSONResponse({"error": error.as_dict()}, error.http_status)
-
-
 async def _say_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     body = {"error": {"code": f"http_{error.status_code}", "message": error.detail, "params": {}}}
@@ -132,4 +134,4 @@ async def _say_http_error(request: Request, error: Exception) -> Response:
 
 async def _say_internal_error(request: Request, error: Exception) -> Response:
     # Starlette has logged the traceback.
-    return await _say_error(request, Internal())
+    return JSONResponse({"error": Internal().as_dict()}, Internal.http_status)

@@ -19,9 +19,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import uvicorn
 
+from webui import processes
 from webui.background import in_background
 from webui.errors import AddressUnusable, PortTaken, WebuiError
 from webui.server.app import App
@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 CLOSE_CONNECTIONS_WITHIN = 2  # seconds, once every stream has been ended
 DEAD_PEER_AFTER = 20_000  # milliseconds without an acknowledgement after which a connection counts as gone
 CHILDREN_END_WITHIN = 3.0  # seconds
+SOCKET_FOLDER_AT_MOST = 107 - 37  # bytes: what a socket's address may have (unix(7)) without the name that vLLM gives it
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -140,33 +141,21 @@ def private_temporary_folder() -> Iterator[None]:
     """A folder for the sockets and files of this process and its children, gone when it ends."""
     # What torch has compiled is worth keeping for the next start.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(tempfile.gettempdir()) / f"torchinductor_{os.getuid()}"))
-    folder = tempfile.mkdtemp(prefix="batchat-")
-    os.environ["TMPDIR"] = os.environ["VLLM_RPC_BASE_PATH"] = tempfile.tempdir = folder
+    folder = sockets = tempfile.mkdtemp(prefix="batchat-")
+    if len(os.fsencode(folder)) > SOCKET_FOLDER_AT_MOST:
+        sockets = tempfile.mkdtemp(prefix="batchat-", dir="/tmp")
+    os.environ["TMPDIR"] = tempfile.tempdir = folder
+    os.environ["VLLM_RPC_BASE_PATH"] = sockets
     try:
         yield
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        for path in {folder, sockets}:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def end_children() -> None:
     """Ends whatever this process started and is still there, such as an engine that was just starting."""
-    children = psutil.Process().children(recursive=True)
-    children = [child for child in children if not _tidies_up(child)]
-    for child in children:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            child.terminate()
-    _, alive = psutil.wait_procs(children, timeout=CHILDREN_END_WITHIN)
-    for child in alive:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            child.kill()
-
-
-def _tidies_up(child: psutil.Process) -> bool:
-    """Whether it is the helper of `multiprocessing` that removes shared memory once its parent has gone."""
-    try:
-        return any("resource_tracker" in word for word in child.cmdline())
-    except psutil.Error:
-        return False
+    processes.end(processes.started_processes(), within=CHILDREN_END_WITHIN)
 
 
 def run(settings: Settings) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -147,3 +148,9 @@ def test_visible_devices_are_named_as_the_reason(monkeypatch: pytest.MonkeyPatch
     assert find_npus().reason == "none is left by RBLN_VISIBLE_DEVICES=7"
     sys.modules.pop("rebel", None)
     assert devices.is_rbln_environment() is False
+
+
+def test_the_versions_that_fit_are_the_locked_ones() -> None:
+    lock = (ROOT / "requirements.txt").read_text() + (ROOT / "requirements" / "rbln.txt").read_text()
+    for name, version in check.SERIES.items():
+        assert re.search(rf"(?m)^{name}(-cpu)?[=>]={re.escape(version)}", lock), name

@@ -95,7 +95,7 @@ def test_a_folder_that_lacks_files_is_refused(compiled: Any) -> None:
 
 def test_what_was_decided_does_not_go_to_the_engine(compiled: Any) -> None:
     settings = asked(compiled(), "--max-num-seqs", "4", "--dtype", "bfloat16", "--enforce-eager", "--seed", "1")
-    assert _arguments(settings) == {"model": settings.model, "seed": 1}
+    assert _arguments(settings) == {"model": settings.model, "seed": 1, "served_model_name": "rbln-model"}
     assert without_effect(settings) == ["--enforce-eager"]
 
 
