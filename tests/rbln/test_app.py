@@ -8,8 +8,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
+import openai
 import psutil
 import pytest
 
@@ -105,3 +107,17 @@ async def test_eight_visitors_share_four_lanes_and_who_leaves_frees_one(app: App
     await idle(app, within=10)
     async with tab(app.url) as one:
         assert (await one.ask(LETTERS[0])).text == plain_answer(LETTERS[0])
+
+
+def test_the_api_gives_the_pages_answer_and_survives_what_kills_an_rbln_engine(app: AppProcess) -> None:
+    with openai.OpenAI(base_url=f"{app.url}/v1", api_key="none", max_retries=0) as client:
+
+        def ask(**options: Any) -> str | None:
+            message: Any = {"role": "user", "content": LETTERS[0]}
+            model = client.models.list().data[0].id
+            answer = client.chat.completions.create(model=model, messages=[message], temperature=0, **options)
+            return answer.choices[0].message.content
+
+        with pytest.raises(openai.BadRequestError, match="prompt_logprobs"):
+            ask(extra_body={"prompt_logprobs": 1})
+        assert ask() == plain_answer(LETTERS[0])
