@@ -2,7 +2,7 @@
 """The one command: makes an environment for this machine's device, installs the locked packages, starts the app.
 
     python launch.py [--device auto|cpu|cuda|rbln] [the app's arguments]
-    python launch.py test [pytest's arguments]
+    python launch.py test [--rbln] [pytest's arguments]
 
 It knows nothing of the app but its name and that `webui/settings.py` can describe its flags; nothing of vLLM or Gradio;
 and of the packages only what stands in the locks. It uses the standard library alone, and the whole file is written so
@@ -43,6 +43,13 @@ DEVICES = {
     "rbln": (".venv-rbln", "requirements/rbln.txt", 8),
 }
 TEST_LOCK = "requirements/test.txt"
+
+# `test --rbln` runs Rebellions' own packages where no NPU is. Their compiler is not among them: the tests' folder that stands
+# in for it is put on the path there and nowhere else, and so no environment that serves an NPU is ever this one.
+EMULATED_RBLN = "emulated rbln"
+ENVIRONMENTS = dict(DEVICES, **{EMULATED_RBLN: (".venv-rbln-test", "requirements/rbln_test.txt", 5)})
+RBLN_TESTS = "tests/rbln"
+STAND_IN = os.path.join(ROOT, "tests", "rbln", "rebel_on_cpu")
 
 # Pins that PyPI does not have, and their home. The indexes that pip is configured with are asked first, the home only
 # if they have no such version, for that one install: as an extra index for everything, one that does not answer costs
@@ -131,7 +138,7 @@ class Environment(object):
     """The virtual environment of one device, beside this file. Each lock that is in it has left a stamp there."""
 
     def __init__(self, device, root=ROOT):
-        folder, lock, self.gigabytes = DEVICES[device]
+        folder, lock, self.gigabytes = ENVIRONMENTS[device]
         self.device, self.folder = device, os.path.join(root, folder)
         self.locks = {"app": os.path.join(root, lock), "test": os.path.join(root, TEST_LOCK)}
         self.bin = os.path.join(self.folder, "Scripts" if os.name == "nt" else "bin")
@@ -424,11 +431,12 @@ def show_help(parser, rest):
     command_line().parse_args(rest)
 
 
-def start(environment, arguments):
+def start(environment, arguments, paths=()):
     """Becomes the app. Signals, exit code and process id are then its own."""
     variables = dict(os.environ, VIRTUAL_ENV=environment.folder)
     variables["PATH"] = os.pathsep.join([environment.bin, os.environ.get("PATH", os.defpath)])
-    variables["PYTHONPATH"] = os.pathsep.join([ROOT] + list(filter(None, [os.environ.get("PYTHONPATH")])))
+    paths = [ROOT] + list(paths) + list(filter(None, [os.environ.get("PYTHONPATH")]))
+    variables["PYTHONPATH"] = os.pathsep.join(paths)
     command = [environment.python, "-P", "-m"] + arguments  # -P: the folder it is called from holds no modules of ours
     sys.stdout.flush()
     if os.name == "posix":
@@ -445,7 +453,7 @@ def main(arguments):
     check_python(sys.version_info, sys.argv)
     parser = argparse.ArgumentParser(
         prog="python launch.py",
-        usage="%(prog)s [--device DEVICE] [arguments of the app]\n       %(prog)s test [arguments of pytest]",
+        usage="%(prog)s [--device DEVICE] [arguments of the app]\n       %(prog)s test [--rbln] [arguments of pytest]",
         description="Makes an environment, installs the locked packages into it (only once), starts %s." % NAME,
         allow_abbrev=False,
         add_help=False,
@@ -461,13 +469,23 @@ def main(arguments):
     if not testing and ("-h" in rest or "--help" in rest):
         return show_help(parser, rest)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    device = options.device if options.device != "auto" else "cpu" if testing else find_device(*rest[:1])
-    environment = Environment(device)
-    set_up(environment, ["app", "test"] if testing else ["app"], sys.stderr)
     if testing:
-        os.chdir(ROOT)
-        return start(environment, ["pytest"] + rest[1:])
+        return test(options.device, rest[1:])
+    environment = Environment(find_device(*rest[:1]) if options.device == "auto" else options.device)
+    set_up(environment, ["app"], sys.stderr)
     return start(environment, [APP] + rest)
+
+
+def test(device, arguments):
+    """Becomes pytest: all tests, on the CPU unless a device is named; with --rbln the RBLN path's, on an emulated NPU."""
+    emulated = "--rbln" in arguments
+    environment = Environment(EMULATED_RBLN if emulated else "cpu" if device == "auto" else device)
+    set_up(environment, ["app", "test"], sys.stderr)
+    os.chdir(ROOT)
+    if not emulated:
+        return start(environment, ["pytest"] + arguments)
+    arguments = [argument for argument in arguments if argument != "--rbln"]
+    return start(environment, ["pytest", "-o", "testpaths=" + RBLN_TESTS] + arguments, [STAND_IN])
 
 
 if __name__ == "__main__":

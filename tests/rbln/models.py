@@ -1,0 +1,79 @@
+"""Models small enough for a CPU, what is compiled of them, and what plain transformers answers with the same weights."""
+
+from __future__ import annotations
+
+import functools
+import random
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.app_process import ROOT
+
+DEMO = ROOT / "assets" / "demo_model"
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+
+
+def make_tiny(folder: Path) -> Path:
+    """A Llama with random weights, and the demo model's tokenizer. Its weights are far apart, so that no two tokens are nearly
+    equally probable: then the order of additions cannot change a greedy answer, and a wrong KV cache does."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(7)
+    config = LlamaConfig(
+        vocab_size=3072,
+        hidden_size=128,
+        intermediate_size=256,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=4096,
+        initializer_range=0.12,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=0,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    for name in TOKENIZER:
+        shutil.copy(DEMO / name, folder)
+    return folder
+
+
+def compile_model(source: Path, folder: Path, **options: Any) -> Path:
+    """Compiles a model in float32 with optimum-rbln and saves it, as its users do."""
+    import torch
+    from optimum.rbln import RBLNAutoModelForCausalLM
+
+    model = RBLNAutoModelForCausalLM.from_pretrained(source, export=True, dtype=torch.float32, rbln_config=options)
+    model.save_pretrained(folder)
+    for name in TOKENIZER:
+        shutil.copy(source / name, folder)
+    return folder
+
+
+def prompt(seed: int, length: int) -> list[int]:
+    """Token ids, no special ones among them, the same for the same seed."""
+    return random.Random(seed).choices(range(300, 3000), k=length)
+
+
+def greedy(source: Path, prompt_ids: Sequence[int], count: int) -> list[int]:
+    """The tokens that plain transformers answers."""
+    import torch
+
+    ids = torch.tensor([list(prompt_ids)])
+    answer = _plain(source).generate(
+        ids, attention_mask=torch.ones_like(ids), max_new_tokens=count, min_new_tokens=count, do_sample=False
+    )
+    return answer[0, ids.shape[1] :].tolist()
+
+
+@functools.lru_cache
+def _plain(source: Path) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32).eval()
+    model.generation_config.eos_token_id = None  # an answer has the length that is asked for
+    return model

@@ -1,0 +1,1 @@
+"""The part of `rebel.core` that vllm-rbln imports."""
