@@ -21,14 +21,14 @@ LONG = {"sampling": {"temperature": 1.0, "min_tokens": 1500, "max_tokens": 1500}
 ENDLESS = "Tell me a long story about a fox."
 
 
-async def idle(app: AppProcess, within: float) -> None:
-    """Waits until the engine says that nothing runs or waits."""
+async def idle(app: AppProcess, within: float) -> float:
+    """Waits until the engine says that nothing runs or waits, and gives the seconds that this took."""
     began = time.monotonic()
     async with httpx.AsyncClient(base_url=app.url, verify=False) as client:
         while True:
             requests = (await client.get("/api/status")).json()["requests"]
             if requests["running"] == requests["waiting"] == 0:
-                return
+                return time.monotonic() - began
             assert time.monotonic() - began < within, requests
             await asyncio.sleep(0.02)
 

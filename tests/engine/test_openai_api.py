@@ -163,6 +163,7 @@ async def test_one_that_waits_leaves_the_line_too(app: AppProcess, async_client:
 async def test_the_board_shows_each_request_once(app: AppProcess, async_client: AsyncOpenAI) -> None:
     chat = async_client.chat.completions.create
     async with tab(app.url) as watcher:
+        await watcher.wait_for(lambda: watcher.latest("board") is not None, 5)
         before = set(rows(watcher))
         await chat(model=MODEL, messages=QUESTION, temperature=0)
         async for _ in await chat(model=MODEL, messages=QUESTION, temperature=0, stream=True):
