@@ -24,6 +24,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from webui.batch.request import Request
 from webui.batch.steps import Tick
 
@@ -60,18 +63,15 @@ class StepCost:
         timed = [tick for tick in ticks if tick.seconds is not None]
         if len(timed) < STEPS_AT_LEAST:
             return None
-        rows = [(1.0, float(tick.sequences), float(tick.prompt_tokens)) for tick in timed]
-        seconds = [tick.seconds or 0.0 for tick in timed]
-        columns = [0, 1, 2]
+        table = np.array([(1.0, tick.sequences, tick.prompt_tokens) for tick in timed])
+        seconds = np.array([tick.seconds for tick in timed], dtype=float)
+        columns = _independent(table)
         while True:
-            fit = _least_squares([[row[column] for column in columns] for row in rows], seconds)
-            if isinstance(fit, int):
-                columns.pop(fit)
-            elif min(fit) < 0 and len(columns) > 1:
-                columns.pop(fit.index(min(fit)))
-            else:
-                costs = dict(zip(columns, fit, strict=True))
+            fit = np.linalg.lstsq(table[:, columns], seconds, rcond=None)[0]
+            if fit.min() >= 0 or len(columns) == 1:
+                costs = dict(zip(columns, map(float, fit), strict=True))
                 return cls(*(costs.get(column, 0.0) for column in (0, 1, 2)))
+            columns.pop(int(fit.argmin()))
 
 
 @dataclass(slots=True, frozen=True)
@@ -138,23 +138,10 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _least_squares(rows: Sequence[Sequence[float]], values: Sequence[float]) -> list[float] | int:
-    """Solves the normal equations by Gauss-Jordan elimination.
-
-    Returns:
-        The coefficients, or the column that depends on those before it.
-    """
-    width = len(rows[0])
-    table = [[sum(row[i] * row[j] for row in rows) for j in range(width)] for i in range(width)]
-    for i in range(width):
-        table[i].append(sum(row[i] * value for row, value in zip(rows, values, strict=True)))
-    for i in range(width):
-        pivot = max(range(i, width), key=lambda k: abs(table[k][i]))
-        table[i], table[pivot] = table[pivot], table[i]
-        if abs(table[i][i]) < 1e-9 * len(rows):
-            return i
-        table[i] = [value / table[i][i] for value in table[i]]
-        for k in range(width):
-            if k != i:
-                table[k] = [a - table[k][i] * b for a, b in zip(table[k], table[i], strict=True)]
-    return [row[-1] for row in table]
+def _independent(table: NDArray[np.float64]) -> list[int]:
+    """The columns that tell something which those before them do not."""
+    columns: list[int] = []
+    for column in range(table.shape[1]):
+        if np.linalg.matrix_rank(table[:, [*columns, column]]) > len(columns):
+            columns.append(column)
+    return columns
