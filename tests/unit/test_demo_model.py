@@ -136,6 +136,12 @@ def test_no_held_out_phrasing_is_in_the_corpus(library: Library) -> None:
             assert language != case.language or not pattern.fullmatch(normalised(text)), text
 
 
+def test_no_conversation_of_the_corpus_asks_a_held_out_question(maker: DialogueMaker) -> None:
+    rng = random.Random(11)
+    asked = {normalised(message.text) for _ in range(1500) for message in maker.draw(rng) if message.role == "user"}
+    assert not [case for case in held_out_cases() if normalised(case.messages[-1][1]) in asked]
+
+
 def test_held_out_questions_cover_both_languages_and_every_skill(library: Library) -> None:
     cases = held_out_cases()
     assert len(cases) >= 600

@@ -9,22 +9,24 @@ from typing import Literal
 
 from webui.demo_model.corpus.exchanges import Exchange, ExchangeMaker
 from webui.demo_model.corpus.library import LANGUAGES, Language, Library
-from webui.demo_model.corpus.noise import noisy
+from webui.demo_model.corpus.noise import noisy, reworded
 from webui.demo_model.corpus.phrasing import fill
 from webui.demo_model.corpus.reply import Replies, Reply
-from webui.demo_model.corpus.skills import FIRST_NAMES, made_up_word
+from webui.demo_model.corpus.skills import FIRST_NAMES, made_up_name
 
 Role = Literal["system", "user", "assistant"]
 LONGEST = 80
 """Turns of the longest conversations: more than fit into the context, so that its end is trained too."""
 TURNS: tuple[tuple[range, float], ...] = (
-    (range(1, 2), 0.34),
-    (range(2, 5), 0.34),
-    (range(5, 11), 0.22),
-    (range(11, 31), 0.08),
-    (range(LONGEST, LONGEST + 1), 0.02),
+    (range(1, 2), 0.36),
+    (range(2, 5), 0.37),
+    (range(5, 11), 0.2),
+    (range(11, 31), 0.06),
+    (range(LONGEST, LONGEST + 1), 0.01),
 )
 """How many turns conversations have, with the share of each range."""
+PRACTICE = 0.15
+"""Share of conversations that do nothing but exercise the skills of copying, so that their mechanism is learned early."""
 MANNERS: tuple[tuple[str | None, float], ...] = (
     (None, 0.55),
     ("plain", 0.12),
@@ -68,6 +70,7 @@ class _Conversation:
         self.messages: list[Message] = []
         self.language: Language = rng.choice(LANGUAGES)
         self.person: str | None = None
+        self.practises = rng.random() < PRACTICE
         manners, shares = zip(*MANNERS, strict=True)
         self.manner: str | None = rng.choices(manners, shares)[0]
         if self.manner is not None:
@@ -104,25 +107,22 @@ class _Conversation:
     def _name_turn(self) -> int:
         """Now and then the visitor tells a name or asks for it; how many turns that took."""
         chance = self.rng.random()
-        if chance < 0.05:
-            known = self.rng.random() < 0.5
-            person = self.rng.choice(FIRST_NAMES[self.language]) if known else self._new_name()
+        telling = 0.03 if self.messages else 0.16
+        if chance < telling:
+            known = self.rng.random() < 0.4
+            person = self.rng.choice(FIRST_NAMES[self.language]) if known else made_up_name(self.language, self.rng)
             self._ask_intent("name_told", {"person": person}, verbatim=True)
             self._reply_intent("name_told", person)
             self.person = person
             return 1
-        if chance < (0.16 if self.person else 0.07):
+        if chance < telling + (0.2 if self.person else 0.02):
             self._ask_intent("name_asked", {})
             self._reply_intent("name_asked" if self.person else "name_unknown", self.person or "")
             return 1
         return 0
 
-    def _new_name(self) -> str:
-        name = made_up_word(self.language, self.rng)
-        return name[:1].upper() + name[1:]
-
     def _ask_intent(self, intent: str, slots: dict[str, str], *, verbatim: bool = False) -> None:
-        phrase = self.maker.library.intents[intent].phrase(self.language, self.rng)
+        phrase = reworded(self.maker.library.intents[intent].phrase(self.language, self.rng), self.language, self.rng)
         self._ask(fill(phrase, slots), verbatim=verbatim)
 
     def _reply_intent(self, intent: str, person: str) -> None:
@@ -132,7 +132,7 @@ class _Conversation:
 
     def _exchange_turns(self) -> int:
         """A question with its answer, and perhaps follow-ups; how many turns that took."""
-        exchange = self.maker.exchanges.draw(self.language, self.rng)
+        exchange = self.maker.exchanges.draw(self.language, self.rng, copying=self.practises)
         language = self.answer_language
         self._ask(exchange.question, verbatim=exchange.verbatim)
         self._say(exchange.replies[language], language)
@@ -141,7 +141,8 @@ class _Conversation:
             follow_up = self._pick_follow_up(exchange, replies[language])
             if follow_up is None:
                 break
-            self._ask(self.maker.library.follow_ups[follow_up].phrase(self.language, self.rng))
+            phrase = self.maker.library.follow_ups[follow_up].phrase(self.language, self.rng)
+            self._ask(reworded(phrase, self.language, self.rng))
             turns += 1
             if follow_up == "another" and exchange.another is not None:
                 replies = exchange.another(self.rng)
