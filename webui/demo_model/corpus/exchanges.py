@@ -36,6 +36,8 @@ class Exchange:
     another: Callable[[random.Random], Replies] | None = None
     alternatives: tuple[Replies, ...] = ()
     """All answers of which any may come, where there are several."""
+    wish: Wish | None = None
+    """What the story that was asked for must be about."""
 
 
 class ExchangeMaker:
@@ -85,7 +87,7 @@ class ExchangeMaker:
         if task.wish is not None:
             wish = asked_part(task.wish, phrase)
             tell = partial(self.skills.story_replies, wish)
-            return Exchange(intent.id, intent.skill, language, question, tell(rng), another=tell)
+            return Exchange(intent.id, intent.skill, language, question, tell(rng), another=tell, wish=wish)
         replies = task.replies or filled_replies(intent, task.known or {})
         return Exchange(intent.id, intent.skill, language, question, replies, verbatim=task.verbatim)
 

@@ -26,8 +26,8 @@ BEFORE: dict[Language, tuple[str, ...]] = {
 AFTER: dict[Language, tuple[str, ...]] = {
     "en": (" please", ", please", " thanks", ", thank you", " now", " :)", "!", "...", " pls", "??", ", ok", ", bot",
            ", if you can", " again", " quickly", "!!", " haha", ", I'm curious", ", thanks a lot"),
-    "ko": (" 부탁해", " 부탁해요", " 제발", " ㅎㅎ", " ㅋㅋ", "~", "!", "...", "??", " 좀", " 궁금해요", "~?", " 부탁드려요", " 궁금해",
-           " 빨리", " 지금", "!!", " 알고 싶어", "^^", " ㅠㅠ", " 고마워"),
+    "ko": (" 부탁해", " 부탁해요", " 제발", " ㅎㅎ", " ㅋㅋ", "~", "!", "...", "??", " 좀", " 궁금해요", "~?",
+           " 부탁드려요", " 궁금해", " 빨리", " 지금", "!!", " 알고 싶어", "^^", " ㅠㅠ", " 고마워"),
 }  # fmt: skip
 OTHER_WORDS: dict[Language, dict[str, tuple[str, ...]]] = {
     "en": {
