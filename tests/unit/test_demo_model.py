@@ -391,6 +391,13 @@ def test_a_resumed_run_ends_with_the_same_weights(tmp_path: Path) -> None:
         assert torch.equal(weights, resumed.model.state_dict()[name]), name
 
 
+def test_a_run_that_is_told_to_stop_ends_after_its_step(tmp_path: Path) -> None:
+    trainer = training.Trainer(TINY, tmp_path)
+    trainer.stop()
+    trainer.run(save_every=1)
+    assert trainer.step == 1
+
+
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
     training.Trainer(TINY, tmp_path).save_checkpoint()
     other = training.Trainer(training.Recipe(**{**vars(TINY), "seed": 3}), tmp_path)
