@@ -3,19 +3,35 @@
 import json
 import random
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from webui.demo_model import evaluate, training
+from webui.demo_model import evaluate, golden, training
 from webui.demo_model.corpus import Library
 from webui.demo_model.corpus.dialogue import DialogueMaker
-from webui.demo_model.corpus.library import LANGUAGES
-from webui.demo_model.corpus.noise import noisy
+from webui.demo_model.corpus.library import LANGUAGES, Language
+from webui.demo_model.corpus.noise import noisy, reworded
 from webui.demo_model.corpus.phrasing import choose, ends_in_consonant, fill, matcher, normalised, with_particle
-from webui.demo_model.scoring import Rule, held_out_cases, loops, trained_cases
+from webui.demo_model.corpus.stories import Wish
+from webui.demo_model.scoring import (
+    CONVERSATION_SKILLS,
+    LONGEST_CONVERSATION,
+    Messages,
+    Rule,
+    conversation_cases,
+    held_out_cases,
+    long_cases,
+    loops,
+    rule_for,
+    trained_cases,
+)
 
 ASSETS = evaluate.ASSETS
+SEEDS = st.integers(min_value=0)
 LARGEST_FOLDER = 30_000_000
 TUTORIAL = ("What is the first letter of English alphabets?", "What is the last letter of English alphabets?")
 
@@ -103,13 +119,58 @@ def test_conversations_alternate_and_are_often_long(maker: DialogueMaker) -> Non
     assert min(lengths) == 1 and max(lengths) >= 30
 
 
-def test_sums_are_right(maker: DialogueMaker, library: Library) -> None:
-    rng = random.Random(4)
-    for intent in ("add", "subtract"):
-        for _ in range(300):
-            text = maker.exchanges.make(library.intents[intent], "en", rng).replies["ko"].text
-            for a, sign, b, result in re.findall(r"(\d+) ([+-]) (\d+) = (-?\d+)", text):
-                assert int(a) + int(b) * (1 if sign == "+" else -1) == int(result), text
+@settings(deadline=None)
+@given(seed=SEEDS, intent=st.sampled_from(["add", "subtract"]), language=st.sampled_from(LANGUAGES))
+def test_sums_are_right(maker: DialogueMaker, library: Library, seed: int, intent: str, language: Language) -> None:
+    text = maker.exchanges.make(library.intents[intent], language, random.Random(seed)).replies[language].text
+    sums = re.findall(r"(\d+) ([+-]) (\d+) = (-?\d+)", text)
+    assert sums
+    for a, sign, b, result in sums:
+        assert int(a) + int(b) * (1 if sign == "+" else -1) == int(result), text
+
+
+@settings(deadline=None)
+@given(seed=SEEDS, language=st.sampled_from(LANGUAGES))
+def test_words_are_spelled_right(maker: DialogueMaker, library: Library, seed: int, language: Language) -> None:
+    exchange = maker.exchanges.make(library.intents["spell"], language, random.Random(seed))
+    letters = exchange.replies[language].text
+    assert re.fullmatch(r"[A-Z](?:-[A-Z])+", letters)
+    assert letters.replace("-", "") in exchange.question.upper()
+
+
+@settings(deadline=None)
+@given(seed=SEEDS, language=st.sampled_from(LANGUAGES))
+def test_what_is_repeated_stands_in_the_question(maker: DialogueMaker, library: Library, seed: int, language: Language) -> None:
+    exchange = maker.exchanges.make(library.intents["repeat"], language, random.Random(seed))
+    assert exchange.replies["en"].text == exchange.replies["ko"].text
+    question = noisy(exchange.question, language, random.Random(seed), verbatim=exchange.verbatim)
+    assert exchange.replies[language].text in question
+
+
+@settings(deadline=None)
+@given(seed=SEEDS, intent=st.sampled_from(["count", "count_to", "count_down"]))
+def test_counting_leaves_nothing_out(maker: DialogueMaker, library: Library, seed: int, intent: str) -> None:
+    counted = maker.exchanges.make(library.intents[intent], "en", random.Random(seed)).replies["en"].text.split(", ")
+    numbers = [int(number) for number in counted]
+    assert {after - before for before, after in pairwise(numbers)} in ({1}, {-1})
+
+
+@settings(deadline=None)
+@given(seed=SEEDS, language=st.sampled_from(LANGUAGES))
+def test_other_words_leave_the_slots_alone(library: Library, seed: int, language: Language) -> None:
+    rng = random.Random(seed)
+    intent = rng.choice([intent for intent in library.intents.values() if intent.questions[language]])
+    slots, said = re.compile(r"\{[^}]*\}"), intent.phrase(language, rng)
+    assert slots.findall(reworded(said, language, rng)) == slots.findall(said)
+
+
+@settings(deadline=None)
+@given(seed=SEEDS)
+def test_every_answer_of_a_conversation_is_accepted(maker: DialogueMaker, seed: int) -> None:
+    dialogue, turns = maker.draw_judged(random.Random(seed))
+    answers = [message.text for message in dialogue if message.role == "assistant"]
+    assert len(answers) == len(turns)
+    assert all(not turn.answers or answer in turn.answers for answer, turn in zip(answers, turns, strict=True))
 
 
 def test_copied_words_reach_the_model_as_they_are() -> None:
@@ -134,6 +195,12 @@ def test_no_held_out_phrasing_is_in_the_corpus(library: Library) -> None:
         role, text = case.messages[0] if case.messages[0][0] == "system" else case.messages[-1]
         for language, pattern in prompts if role == "system" else questions:
             assert language != case.language or not pattern.fullmatch(normalised(text)), text
+
+
+def test_no_conversation_of_the_corpus_asks_a_held_out_question(maker: DialogueMaker) -> None:
+    rng = random.Random(11)
+    asked = {normalised(message.text) for _ in range(1500) for message in maker.draw(rng) if message.role == "user"}
+    assert not [case for case in held_out_cases() if normalised(case.messages[-1][1]) in asked]
 
 
 def test_held_out_questions_cover_both_languages_and_every_skill(library: Library) -> None:
@@ -165,6 +232,48 @@ def test_rules(rule: Rule, right: str, wrong: str) -> None:
     assert rule.accepts(right) and not rule.accepts(wrong)
 
 
+@settings(deadline=None)
+@given(part=st.text(min_size=6, max_size=40), times=st.integers(min_value=4, max_value=9), before=st.text(max_size=20))
+def test_a_part_that_comes_four_times_is_a_loop(part: str, times: int, before: str) -> None:
+    assert loops(before + part * times)
+
+
+def test_conversations_are_asked_at_their_last_question() -> None:
+    cases = conversation_cases(40, seed=3)
+    assert {case.skill for case in cases} == set(CONVERSATION_SKILLS)
+    for case in cases:
+        assert case.messages[-1][0] == "user"
+        assert sum(role == "user" for role, _ in case.messages) <= LONGEST_CONVERSATION
+        assert not case.rule.accepts("") and (case.rule.exact or case.rule.regexp)
+
+
+def test_a_story_must_tell_of_what_was_wished(maker: DialogueMaker) -> None:
+    fox, sea = {"en": "a fox", "ko": "여우"}, {"en": "by the sea", "ko": "바닷가"}
+    rule = rule_for((), Wish(hero=fox, place=sea))
+    rng = random.Random(1)
+    for wish, right in ((Wish(fox, sea), True), (Wish(fox), False), (Wish(None, sea), False)):
+        other = Wish(wish.hero or {"en": "a king", "ko": "왕"}, wish.place or {"en": "in space", "ko": "우주"})
+        replies = maker.exchanges.skills.story_replies(other, rng)
+        assert [rule.accepts(replies[language].text) for language in LANGUAGES] == [right, right]
+        assert not rule.accepts(replies["en"].text.removesuffix("The end."))
+
+
+def test_long_conversations_are_as_long_as_fits() -> None:
+    def fits(messages: Messages) -> bool:
+        return sum(len(text) for _, text in messages) < 4000
+
+    for case in long_cases(3, seed=1, fits=fits):
+        assert fits(case.messages) and sum(len(text) for _, text in case.messages) > 2500
+
+
+def test_golden_conversations_survive_their_file(tmp_path: Path) -> None:
+    said = golden.Conversation("ko", "짧게", (golden.Exchanged("안녕", ""), golden.Exchanged("고마워", "")))
+    path = tmp_path / "conversations.json"
+    golden.write(path, [said])
+    assert golden.main([str(path)], lambda _: lambda messages: f"{len(messages)} {messages[-1][1]}") == 0
+    assert [turn.assistant for turn in golden.read(path)[0].turns] == ["2 안녕", "4 고마워"]
+
+
 def test_loops_are_found_and_lists_are_none() -> None:
     assert loops("I like tea. " * 5) and loops("하" * 30)
     assert not loops(", ".join(str(number) for number in range(1, 60)))
@@ -178,11 +287,14 @@ def test_evaluation_prints_scores_without_an_engine(tmp_path: Path, capsys: pyte
         ]
 
     written = tmp_path / "answers.json"
-    arguments = ["--trained", "8", "--temperatures", "0", "--json", str(written)]
+    arguments = ["--trained", "8", "--conversations", "10", "--flaws", "6", "--temperatures", "0", "--json", str(written)]
     assert evaluate.main(arguments, connect) == 0
     printed = capsys.readouterr().out
     assert "### Trained phrasings, temperature 0" in printed and "100 % (8/8)" in printed
-    assert len(json.loads(written.read_text(encoding="utf-8"))) == 8 + len(held_out_cases())
+    assert "Temperature 1: 6 answers, 0 without an end, 0 with a loop." in printed
+    content = json.loads(written.read_text(encoding="utf-8"))
+    assert sum(score["asked"] for score in content["scores"]) == 8 + 10 + len(held_out_cases())
+    assert len(content["answers"]) == 8 + 10
 
 
 # Tokenizer and training
@@ -277,6 +389,13 @@ def test_a_resumed_run_ends_with_the_same_weights(tmp_path: Path) -> None:
     resumed.run(save_every=1)
     for name, weights in whole.model.state_dict().items():
         assert torch.equal(weights, resumed.model.state_dict()[name]), name
+
+
+def test_a_run_that_is_told_to_stop_ends_after_its_step(tmp_path: Path) -> None:
+    trainer = training.Trainer(TINY, tmp_path)
+    trainer.stop()
+    trainer.run(save_every=1)
+    assert trainer.step == 1
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:

@@ -8,17 +8,22 @@ from __future__ import annotations
 import json
 import random
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from webui.demo_model.corpus.dialogue import DialogueMaker
-from webui.demo_model.corpus.exchanges import Exchange
+from webui.demo_model.corpus.dialogue import LONGEST, Dialogue, DialogueMaker, Turn
 from webui.demo_model.corpus.library import LANGUAGES, Language
 from webui.demo_model.corpus.noise import noisy
+from webui.demo_model.corpus.stories import Wish
 
 HELD_OUT = Path(__file__).parent / "held_out.jsonl"
 STORY_FRAME: dict[Language, str] = {"en": r"Once upon a time[\s\S]+The end\.", "ko": r"옛날 옛적[\s\S]+끝\."}
+CONVERSATION_SKILLS = ("memory", "follow-ups", "language switches", "system prompts", "conversations")
+LONGEST_CONVERSATION = 8
+"""Turns before and with the question."""
+Messages = tuple[tuple[str, str], ...]
 _LOOP = re.compile(r"(.{6,120}?)\1{3,}", re.DOTALL)
 _SHORT_LOOP = re.compile(r"(\D{1,5}?)\1{11,}", re.DOTALL)
 
@@ -47,7 +52,7 @@ class Case:
 
     skill: str
     language: Language
-    messages: tuple[tuple[str, str], ...]
+    messages: Messages
     rule: Rule
 
 
@@ -76,15 +81,66 @@ def trained_cases(count: int, seed: int) -> list[Case]:
         language = LANGUAGES[place % len(LANGUAGES)]
         exchange = maker.make(maker.intents[place // len(LANGUAGES) % len(maker.intents)], language, rng)
         question = noisy(exchange.question, language, rng, verbatim=exchange.verbatim)
-        cases.append(Case(exchange.skill, language, (("user", question),), _rule(exchange)))
+        alternatives = exchange.alternatives or (exchange.replies,)
+        answers = tuple(replies[language].text for replies in alternatives)
+        cases.append(Case(exchange.skill, language, (("user", question),), rule_for(answers, exchange.wish)))
     return cases
 
 
-def _rule(exchange: Exchange) -> Rule:
-    if exchange.skill == "stories":
-        return Rule(regexp=f"^{STORY_FRAME[exchange.language]}$")
-    alternatives = exchange.alternatives or (exchange.replies,)
-    return Rule(exact=tuple(replies[exchange.language].text.strip() for replies in alternatives))
+def conversation_cases(count: int, seed: int) -> list[Case]:
+    """The last questions of conversations as the corpus has them, every skill of `CONVERSATION_SKILLS` in turn."""
+    rng = random.Random(seed)
+    maker = DialogueMaker()
+    wanted = [
+        (CONVERSATION_SKILLS[place // len(LANGUAGES) % len(CONVERSATION_SKILLS)], LANGUAGES[place % len(LANGUAGES)])
+        for place in range(count)
+    ]
+    return [_conversation_case(skill, language, maker, rng) for skill, language in wanted]
+
+
+def _conversation_case(skill: str, language: Language, maker: DialogueMaker, rng: random.Random) -> Case:
+    while True:
+        dialogue, turns = maker.draw_judged(rng)
+        for place, turn in reversed(list(enumerate(turns[:LONGEST_CONVERSATION]))):
+            if turn.skill == skill and turn.language == language and (turn.answers or turn.wish):
+                return _case_of(dialogue, turns, place)
+
+
+def long_cases(count: int, seed: int, fits: Callable[[Messages], bool]) -> list[Case]:
+    """Questions at the end of conversations that are as long as `fits` allows."""
+    rng = random.Random(seed)
+    maker = DialogueMaker()
+    cases: list[Case] = []
+    while len(cases) < count:
+        dialogue, turns = maker.draw_judged(rng)
+        if len(turns) < LONGEST:
+            continue
+        possible = [_case_of(dialogue, turns, place) for place in range(len(turns)) if turns[place].answers]
+        cases += [case for case in possible if fits(case.messages)][-1:]
+    return cases
+
+
+def _case_of(dialogue: Dialogue, turns: Sequence[Turn], place: int) -> Case:
+    """The question at a place of a conversation, with everything before it."""
+    systems = sum(message.role == "system" for message in dialogue)
+    before = dialogue[: systems + 2 * place + 1]
+    turn = turns[place]
+    messages = tuple((message.role, message.text) for message in before)
+    return Case(turn.skill, turn.language, messages, rule_for(turn.answers, turn.wish))
+
+
+def rule_for(answers: tuple[str, ...], wish: Wish | None = None) -> Rule:
+    """Accepts these answers, or any story that grants the wish."""
+    if wish is None:
+        return Rule(exact=tuple(dict.fromkeys(answer.strip() for answer in answers)))
+    return Rule(regexp="|".join(_story(wish, language) for language in LANGUAGES))
+
+
+def _story(wish: Wish, language: Language) -> str:
+    """What a story in that language must hold: its first and last words, the hero and the place."""
+    words = [piece[language].removeprefix("a ").removeprefix("an ") for piece in (wish.hero, wish.place) if piece]
+    held = "".join(rf"(?=[\s\S]*{re.escape(word)})" for word in words)
+    return f"^{held}{STORY_FRAME[language]}$"
 
 
 def loops(answer: str) -> bool:

@@ -33,7 +33,7 @@ CHAT_TEMPLATE = """\
     {{- '<|assistant|>' }}
 {%- endif %}
 """
-CUT_MESSAGES = 0.25
+CUT_MESSAGES = 0.15
 CUTS = 0.12
 
 

@@ -10,6 +10,7 @@ import argparse
 import copy
 import json
 import os
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -91,6 +92,11 @@ class Trainer:
         self.optimizers = self._make_optimizers()
         self.step = 0
         self.position: Position = Position()
+        self.told_to_stop = False
+
+    def stop(self, *_: object) -> None:
+        """Ends the run after the step that is under way; a handler of signals."""
+        self.told_to_stop = True
 
     def _make_optimizers(self) -> list[torch.optim.Optimizer]:
         """Muon for the matrices, AdamW for embeddings and norms, for which Muon is not made."""
@@ -158,7 +164,7 @@ class Trainer:
             progress.update()
             if self.step % save_every == 0:
                 self.save_checkpoint()
-            if self.step >= self.recipe.steps:
+            if self.step >= self.recipe.steps or self.told_to_stop:
                 break
         progress.close()
 
@@ -283,8 +289,13 @@ def main(arguments: list[str]) -> int:
     )
     trainer = Trainer(recipe, options.out, options.start_from)
     trainer.resume()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, trainer.stop)
     trainer.run(options.save_every)
     trainer.save_checkpoint()
+    if trainer.step < recipe.steps:
+        print(f"Stopped after step {trainer.step}; the same command goes on from here.")
+        return 130
     trainer.save_model()
     print(f"{trainer.model.num_parameters():,} parameters in {options.out}")
     return 0

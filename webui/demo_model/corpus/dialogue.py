@@ -4,27 +4,31 @@ Knows nothing of tokens; how much of a long conversation fits is decided by whoe
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from webui.demo_model.corpus.exchanges import Exchange, ExchangeMaker
 from webui.demo_model.corpus.library import LANGUAGES, Language, Library
-from webui.demo_model.corpus.noise import noisy
+from webui.demo_model.corpus.noise import noisy, reworded
 from webui.demo_model.corpus.phrasing import fill
 from webui.demo_model.corpus.reply import Replies, Reply
-from webui.demo_model.corpus.skills import FIRST_NAMES, made_up_word
+from webui.demo_model.corpus.skills import FIRST_NAMES, made_up_name
+from webui.demo_model.corpus.stories import Wish
 
 Role = Literal["system", "user", "assistant"]
 LONGEST = 80
 """Turns of the longest conversations: more than fit into the context, so that its end is trained too."""
 TURNS: tuple[tuple[range, float], ...] = (
-    (range(1, 2), 0.34),
-    (range(2, 5), 0.34),
-    (range(5, 11), 0.22),
-    (range(11, 31), 0.08),
-    (range(LONGEST, LONGEST + 1), 0.02),
+    (range(1, 2), 0.36),
+    (range(2, 5), 0.37),
+    (range(5, 11), 0.2),
+    (range(11, 31), 0.06),
+    (range(LONGEST, LONGEST + 1), 0.01),
 )
 """How many turns conversations have, with the share of each range."""
+PRACTICE = 0.15
+"""Share of conversations that do nothing but exercise the skills of copying, so that their mechanism is learned early."""
 MANNERS: tuple[tuple[str | None, float], ...] = (
     (None, 0.55),
     ("plain", 0.12),
@@ -47,6 +51,19 @@ class Message:
 Dialogue = tuple[Message, ...]
 
 
+@dataclass(frozen=True)
+class Turn:
+    """A question of a conversation: what it exercises and which answers are right.
+
+    Stories are too many to be answers; there is the wish that they must grant, or neither where that cannot be told.
+    """
+
+    skill: str
+    language: Language
+    answers: tuple[str, ...]
+    wish: Wish | None = None
+
+
 class DialogueMaker:
     """Draws conversations; the same random generator gives the same ones."""
 
@@ -56,8 +73,14 @@ class DialogueMaker:
 
     def draw(self, rng: random.Random) -> Dialogue:
         """One conversation."""
+        return self.draw_judged(rng)[0]
+
+    def draw_judged(self, rng: random.Random) -> tuple[Dialogue, tuple[Turn, ...]]:
+        """One conversation, and for each of its answers what it exercises and what else would have been right."""
         turns, shares = zip(*TURNS, strict=True)
-        return _Conversation(self, rng).run(rng.choice(rng.choices(turns, shares)[0]))
+        conversation = _Conversation(self, rng)
+        conversation.run(rng.choice(rng.choices(turns, shares)[0]))
+        return tuple(conversation.messages), tuple(conversation.turns)
 
 
 class _Conversation:
@@ -66,8 +89,11 @@ class _Conversation:
     def __init__(self, maker: DialogueMaker, rng: random.Random) -> None:
         self.maker, self.rng = maker, rng
         self.messages: list[Message] = []
+        self.turns: list[Turn] = []
+        self.skill = ""
         self.language: Language = rng.choice(LANGUAGES)
         self.person: str | None = None
+        self.practises = rng.random() < PRACTICE
         manners, shares = zip(*MANNERS, strict=True)
         self.manner: str | None = rng.choices(manners, shares)[0]
         if self.manner is not None:
@@ -75,13 +101,16 @@ class _Conversation:
             prompt = maker.library.manners[self.manner].phrase(prompt_language, rng)
             self.messages.append(Message("system", prompt))
 
-    def run(self, turns: int) -> Dialogue:
-        """The whole conversation."""
+    def run(self, turns: int) -> None:
+        """Writes the whole conversation."""
         while turns > 0:
+            self.skill = "conversations" if self.turns else "first questions"
             if self.rng.random() < 0.05:
                 self.language = "ko" if self.language == "en" else "en"
+                self.skill = "language switches"
+            if self.manner not in (None, "plain"):
+                self.skill = "system prompts"
             turns -= self._name_turn() or self._exchange_turns()
-        return tuple(self.messages)
 
     @property
     def answer_language(self) -> Language:
@@ -93,36 +122,51 @@ class _Conversation:
     def _ask(self, question: str, *, verbatim: bool = False) -> None:
         self.messages.append(Message("user", noisy(question, self.language, self.rng, verbatim=verbatim)))
 
-    def _answer(self, text: str, language: Language) -> None:
-        if self.manner == "pirate":
-            text = self.maker.library.manners["pirate"].answers[0][language].replace("{answer}", text)
-        self.messages.append(Message("assistant", text))
+    def _answer(self, text: str, language: Language, others: Sequence[str] = ()) -> None:
+        """Says the text; `others` would have been right too."""
+        said, *rest = (self._in_manner(each, language) for each in (text, *others))
+        self._append(said, (said, *rest))
 
-    def _say(self, reply: Reply, language: Language) -> None:
-        self._answer(reply.brief if self.manner == "brief" and reply.brief else reply.text, language)
+    def _append(self, said: str, answers: tuple[str, ...], wish: Wish | None = None) -> None:
+        self.messages.append(Message("assistant", said))
+        self.turns.append(Turn(self.skill, self.language, answers, wish))
+
+    def _in_manner(self, text: str, language: Language) -> str:
+        if self.manner != "pirate":
+            return text
+        return self.maker.library.manners["pirate"].answers[0][language].replace("{answer}", text)
+
+    def _say(self, replies: Replies, language: Language, others: Sequence[Replies], wish: Wish | None) -> None:
+        said, *rest = (self._as_long_as_wanted(each[language]) for each in (replies, *others))
+        if wish is None:
+            self._answer(said, language, rest)
+        else:
+            plainly_told = self.manner not in ("brief", "pirate")
+            self._append(self._in_manner(said, language), (), wish if plainly_told else None)
+
+    def _as_long_as_wanted(self, reply: Reply) -> str:
+        return reply.brief if self.manner == "brief" and reply.brief else reply.text
 
     def _name_turn(self) -> int:
         """Now and then the visitor tells a name or asks for it; how many turns that took."""
         chance = self.rng.random()
-        if chance < 0.05:
-            known = self.rng.random() < 0.5
-            person = self.rng.choice(FIRST_NAMES[self.language]) if known else self._new_name()
+        telling = 0.03 if self.messages else 0.16
+        if chance < telling:
+            known = self.rng.random() < 0.4
+            person = self.rng.choice(FIRST_NAMES[self.language]) if known else made_up_name(self.language, self.rng)
             self._ask_intent("name_told", {"person": person}, verbatim=True)
             self._reply_intent("name_told", person)
             self.person = person
             return 1
-        if chance < (0.16 if self.person else 0.07):
+        if chance < telling + (0.2 if self.person else 0.02):
+            self.skill = "memory"
             self._ask_intent("name_asked", {})
             self._reply_intent("name_asked" if self.person else "name_unknown", self.person or "")
             return 1
         return 0
 
-    def _new_name(self) -> str:
-        name = made_up_word(self.language, self.rng)
-        return name[:1].upper() + name[1:]
-
     def _ask_intent(self, intent: str, slots: dict[str, str], *, verbatim: bool = False) -> None:
-        phrase = self.maker.library.intents[intent].phrase(self.language, self.rng)
+        phrase = reworded(self.maker.library.intents[intent].phrase(self.language, self.rng), self.language, self.rng)
         self._ask(fill(phrase, slots), verbatim=verbatim)
 
     def _reply_intent(self, intent: str, person: str) -> None:
@@ -132,20 +176,23 @@ class _Conversation:
 
     def _exchange_turns(self) -> int:
         """A question with its answer, and perhaps follow-ups; how many turns that took."""
-        exchange = self.maker.exchanges.draw(self.language, self.rng)
+        exchange = self.maker.exchanges.draw(self.language, self.rng, copying=self.practises)
         language = self.answer_language
         self._ask(exchange.question, verbatim=exchange.verbatim)
-        self._say(exchange.replies[language], language)
+        self._say(exchange.replies, language, exchange.alternatives, exchange.wish)
         turns, replies = 1, exchange.replies
         while turns < 4 and self.rng.random() < 0.3:
             follow_up = self._pick_follow_up(exchange, replies[language])
             if follow_up is None:
                 break
-            self._ask(self.maker.library.follow_ups[follow_up].phrase(self.language, self.rng))
+            self.skill = "follow-ups"
+            phrase = self.maker.library.follow_ups[follow_up].phrase(self.language, self.rng)
+            self._ask(reworded(phrase, self.language, self.rng))
             turns += 1
             if follow_up == "another" and exchange.another is not None:
+                others = [each for each in exchange.alternatives if each is not replies]
                 replies = exchange.another(self.rng)
-                self._say(replies[language], language)
+                self._say(replies, language, others, exchange.wish)
                 continue
             language = self._follow(follow_up, replies, language)
         return turns
@@ -170,7 +217,8 @@ class _Conversation:
     def _follow(self, follow_up: str, replies: Replies, language: Language) -> Language:
         """Answers a follow-up; the language that the answer is now in."""
         if follow_up == "again":
-            self.messages.append(Message("assistant", self.messages[-2].text))
+            said = self.messages[-2].text
+            self._append(said, (said,))
             return language
         if follow_up in ("to_korean", "to_english"):
             language = "ko" if follow_up == "to_korean" else "en"

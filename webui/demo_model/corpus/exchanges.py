@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from webui.demo_model.corpus.library import LANGUAGES, Intent, Language, Library
+from webui.demo_model.corpus.noise import reworded
 from webui.demo_model.corpus.phrasing import fill
 from webui.demo_model.corpus.reply import Replies, Reply
 from webui.demo_model.corpus.skills import Skills, Task
@@ -16,6 +17,8 @@ from webui.demo_model.corpus.stories import Wish
 
 DIALOGUE_INTENTS = frozenset({"name_told", "name_asked", "name_unknown"})
 """Intents that only make sense inside a conversation; `dialogue.py` draws them."""
+COPYING_INTENTS = frozenset({"spell", "repeat", "count", "count_to", "count_down", "letter_number"})
+"""Intents whose answer is copied or worked out from the question, letter by letter or number by number."""
 VARIED_SKILLS = frozenset({"jokes", "poems"})
 """Skills where "another one" brings another of the answers."""
 
@@ -33,6 +36,8 @@ class Exchange:
     another: Callable[[random.Random], Replies] | None = None
     alternatives: tuple[Replies, ...] = ()
     """All answers of which any may come, where there are several."""
+    wish: Wish | None = None
+    """What the story that was asked for must be about."""
 
 
 class ExchangeMaker:
@@ -43,14 +48,16 @@ class ExchangeMaker:
         self.skills = Skills(library)
         self.intents = [intent for intent in library.intents.values() if intent.id not in DIALOGUE_INTENTS]
         self.weights = [intent.weight for intent in self.intents]
+        self.copying_weights = [intent.weight * (intent.id in COPYING_INTENTS) for intent in self.intents]
 
-    def draw(self, language: Language, rng: random.Random) -> Exchange:
-        """An exchange of any intent, by weight."""
-        return self.make(rng.choices(self.intents, self.weights)[0], language, rng)
+    def draw(self, language: Language, rng: random.Random, *, copying: bool = False) -> Exchange:
+        """An exchange of any intent, or of any that copies, by weight."""
+        weights = self.copying_weights if copying else self.weights
+        return self.make(rng.choices(self.intents, weights)[0], language, rng)
 
     def make(self, intent: Intent, language: Language, rng: random.Random) -> Exchange:
         """An exchange of this intent."""
-        phrase = intent.phrase(language, rng)
+        phrase = reworded(intent.phrase(language, rng), language, rng)
         if (builder := self.skills.builders.get(intent.id)) is not None:
             return self._computed(intent, phrase, builder(language, rng), language, rng)
         if intent.rows:
@@ -80,7 +87,7 @@ class ExchangeMaker:
         if task.wish is not None:
             wish = asked_part(task.wish, phrase)
             tell = partial(self.skills.story_replies, wish)
-            return Exchange(intent.id, intent.skill, language, question, tell(rng), another=tell)
+            return Exchange(intent.id, intent.skill, language, question, tell(rng), another=tell, wish=wish)
         replies = task.replies or filled_replies(intent, task.known or {})
         return Exchange(intent.id, intent.skill, language, question, replies, verbatim=task.verbatim)
 

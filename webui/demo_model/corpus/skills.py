@@ -5,17 +5,21 @@ Each skill is one function that draws a task: the slots of its question and the 
 """
 
 import random
+import re
 import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from webui.demo_model.corpus import numbers
-from webui.demo_model.corpus.library import LANGUAGES, Both, Language, Library
+from webui.demo_model.corpus.library import DATA, LANGUAGES, Both, Language, Library
 from webui.demo_model.corpus.listing import read_collections
 from webui.demo_model.corpus.reply import Replies, Reply
 from webui.demo_model.corpus.stories import MOODS, StoryTeller, Wish
 
-SYLLABLES = "ka mo ri ta no lu be sha ven dor pi ran tel mus gro fin zar ol em ix jo wi hu ne".split()
+ONSETS = "b bl br c ch cl d dr f fl g gr h j k kr l m n p ph pl pr qu r s sh sk sl sp st t th tr v w y z".split() + [""] * 4
+VOWELS = "a a a e e e i i i o o o u u ai ee ea ie oo ou y".split()
+CODAS = ["", "", "", "", "", *"b ck d g l ll m n nd ng nn p r rk rt s ss st t tt x".split()]
 KOREAN_SYLLABLES = (
     "가나다라마바사아자차카타파하고노도로모보소오조초코토포호구누두루무부수우주추쿠투푸후기니디리미비시이지치"
     "강건경광국규금길나남달대동란람민범별상서석선성솔솜수슬승신안연영예온완용원유윤은인재정종준진찬창채철태한해현형혜호환훈희"
@@ -24,20 +28,22 @@ FIRST_NAMES: Mapping[Language, tuple[str, ...]] = {
     "en": tuple(
         "Anna Ben Chris Daniel Emma Eric Grace Hana Jack James Jane Jin John Kate Kevin Laura Leo Lily Lucas Maria Mark Mia "
         "Mina Nick Noah Olivia Paul Peter Rachel Sam Sara Sophie Thomas Tom Yuna Alex David Julia Oscar Ryan Amy Bob Carl "
-        "Diana Ella Frank George Helen Ian Kim Linda Max Nora Rosa Simon Tina Victor Zoe Minsu Jisoo Sujin".split()
+        "Diana Ella Frank George Helen Ian Kim Linda Max Nora Rosa Simon Tina Victor Zoe Minsu Jisoo Sujin Aaron Adam Alan "
+        "Alice Andrew Angela Arthur Beth Brian Carol Cathy Charles Chloe Claire Colin Dana Dean Dennis Derek Doris Edward "
+        "Elena Emily Erica Ethan Eva Fiona Gina Greg Harry Heather Henry Hugo Ivan Ivy Jason Jenny Jesse Joe Jonas Jordan "
+        "Joseph Judy Karen Karl Kelly Ken Kyle Lena Lisa Louis Lucy Luke Marco Margaret Martin Mary Matt Megan Michael Mike "
+        "Miles Molly Monica Nancy Natalie Nathan Nina Omar Owen Patrick Pablo Phil Priya Ray Rebecca Rick Rita Robert Robin "
+        "Roger Ruth Sally Sandra Scott Sean Sofia Stella Steve Susan Ted Teresa Tim Tony Vera Wendy Will Yuki Yusuf".split()
     ),
     "ko": tuple(
         "민수 지수 영희 철수 서연 지민 현우 수진 민지 준호 하은 도윤 예은 지훈 유나 성민 은지 태현 소라 재민 다은 상호 미영 "
-        "동현 가영 나리 보라 세진 우진 하늘 김민수 이지은 박서준 최유리 정현우 수빈 예린 승호 지호 주원 톰 제인 마리아".split()
+        "동현 가영 나리 보라 세진 우진 하늘 김민수 이지은 박서준 최유리 정현우 수빈 예린 승호 지호 주원 톰 제인 마리아 "
+        "건우 경수 규리 기훈 나영 다현 대현 동욱 명수 미나 민규 민호 병철 상훈 선영 성호 세영 소연 수아 수현 순자 승민 시우 "
+        "아영 영수 영호 예지 원빈 유진 윤서 윤아 은비 은우 인수 재현 정민 정수 종현 주연 준서 지아 지영 지원 진우 찬호 채원 "
+        "태민 하윤 한결 해인 현수 혜진 홍길동 희수 강다은 윤도현 한소희 오민재 서지훈 신유나 존 메리 피터 안나 사라".split()
     ),
 }
-SPELLING_WORDS = (
-    "batch token model engine queue stream letter python server lane prefill decode cache korean english seoul korea orange "
-    "elephant tiger rabbit monkey penguin giraffe zebra lion horse summer winter spring autumn monday friday sunday january "
-    "july august family brother sister kitchen garden bridge castle island ocean planet rocket robot letter number paper "
-    "pencil picture question answer garlic onion potato tomato cheese butter sugar pepper knife spoon bottle street market "
-    "church museum doctor nurse police lawyer writer singer dancer yellow purple silver golden happy hungry thirsty sleepy"
-).split()
+SURNAMES = "김 이 박 최 정 강 조 윤 장 임 한 오 서 신 권 황 안 송 류 홍".split()
 
 
 @dataclass(frozen=True)
@@ -61,12 +67,30 @@ def _reply_same(text: str) -> Replies:
     return {language: Reply(text) for language in LANGUAGES}
 
 
-def made_up_word(language: Language, rng: random.Random, syllables: tuple[int, int] = (2, 3)) -> str:
-    """A word that does not exist, so that copying is learned and not the words."""
-    length = rng.randint(*syllables)
+def read_words(path: Path = DATA / "words.txt") -> dict[Language, list[str]]:
+    """The words of the file, per language."""
+    words: dict[Language, list[str]] = {"en": [], "ko": []}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            language, _, text = line.partition(": ")
+            words["en" if language == "en" else "ko"] += text.lower().split()
+    return words
+
+
+def made_up_word(language: Language, rng: random.Random, lengths: tuple[int, ...] = (1, 1, 2, 2, 3)) -> str:
+    """A word that does not exist, so that copying is learned and not the words; `lengths` in syllables."""
+    length = rng.choice(lengths)
     if language == "en":
-        return "".join(rng.choice(SYLLABLES) for _ in range(length))
-    return "".join(rng.choice(KOREAN_SYLLABLES) for _ in range(length))
+        return "".join(rng.choice(ONSETS) + rng.choice(VOWELS) + rng.choice(CODAS) for _ in range(length))
+    return "".join(rng.choice(KOREAN_SYLLABLES) for _ in range(max(2, length)))
+
+
+def made_up_name(language: Language, rng: random.Random) -> str:
+    """A name that nobody has to have."""
+    if language == "ko" and rng.random() < 0.5:
+        return rng.choice(SURNAMES) + made_up_word(language, rng, (2,))
+    name = made_up_word(language, rng, (1, 2, 2))
+    return name[:1].upper() + name[1:]
 
 
 def number_text(number: int, language: Language, rng: random.Random, *, native: bool = False) -> str:
@@ -85,8 +109,8 @@ class Skills:
         self.library = library
         self.teller = StoryTeller()
         self.collections = read_collections()
-        self._words = [row.fields["word"]["en"][0] for row in library.intents["to_korean"].rows]
-        self._korean_words = [row.fields["word"]["ko"][0] for row in library.intents["to_korean"].rows]
+        self.words = read_words()
+        self.sentences = {language: _sentences(library, language) for language in LANGUAGES}
         self.builders: dict[str, Callable[[Language, random.Random], Task]] = {
             "count": self.count,
             "count_to": self.count_to,
@@ -166,34 +190,39 @@ class Skills:
         return Task(asked, known={each: {**shown, "work": work[each]} for each in LANGUAGES})
 
     def spell(self, language: Language, rng: random.Random) -> Task:
+        word = self._word_to_spell(rng)
+        return Task({"word": word}, known=_same({"letters": "-".join(word.upper())}), verbatim=True)
+
+    def _word_to_spell(self, rng: random.Random) -> str:
+        """Short words are spelled more often: they are where the skill begins."""
         kind = rng.random()
-        if kind < 0.65:
-            word = rng.choice([*SPELLING_WORDS, *(word for word in self._words if " " not in word)])
-        elif kind < 0.8:
-            word = rng.choice(FIRST_NAMES["en"])
-        elif kind < 0.9:
-            word = made_up_word("en", rng)
-        else:
-            word = "".join(rng.choice(string.ascii_lowercase) for _ in range(rng.randint(3, 7)))
-        letters = "-".join(word.upper())
-        return Task({"word": word}, known=_same({"letters": letters}), verbatim=True)
+        if kind < 0.62:
+            return min(rng.sample(self.words["en"], rng.choice([1, 1, 2])), key=len)
+        if kind < 0.7:
+            return rng.choice(FIRST_NAMES["en"])
+        if kind < 0.88:
+            return made_up_word("en", rng)
+        return "".join(rng.choice(string.ascii_lowercase) for _ in range(rng.randint(2, 6)))
 
     def repeat(self, language: Language, rng: random.Random) -> Task:
-        text = " ".join(self._any_word(language, rng) for _ in range(rng.randint(1, 6)))
-        if rng.random() < 0.5:
-            text = text[:1].upper() + text[1:] + rng.choice([".", "!", "?", ""])
+        if rng.random() < 0.3:
+            text = rng.choice(self.sentences[language])
+        else:
+            text = " ".join(self._any_word(language, rng) for _ in range(rng.choice([1, 1, 1, 2, 2, 3, 3, 4, 5, 6, 8])))
+            if rng.random() < 0.5:
+                text = text[:1].upper() + text[1:] + rng.choice([".", "!", "?", ""])
         return Task({"text": text}, known=_same({"text": text}), verbatim=True)
 
     def _any_word(self, language: Language, rng: random.Random) -> str:
         kind = rng.random()
-        if kind < 0.35:
-            return rng.choice(self._words if language == "en" else self._korean_words)
         if kind < 0.5:
+            return rng.choice(self.words[language])
+        if kind < 0.6:
             return rng.choice(FIRST_NAMES[language])
-        if kind < 0.65:
+        if kind < 0.7:
             return str(rng.randint(0, 999))
-        if kind < 0.8:
-            return rng.choice(SPELLING_WORDS if language == "en" else self._korean_words)
+        if kind < 0.75:
+            return rng.choice(self.words["en"])
         return made_up_word(language, rng)
 
     def letter_number(self, language: Language, rng: random.Random) -> Task:
@@ -263,3 +292,10 @@ class Skills:
         if rng.random() < 0.5:
             return Task({"task": f"{rng.randint(2, 99)} {rng.choice(signs)} {small}"}, known=_same({}))
         return Task({"task": f"{big} {rng.choice('+-')} {rng.randint(10, 9999)}"}, known=_same({}))
+
+
+def _sentences(library: Library, language: Language) -> list[str]:
+    """Short sentences out of the answers, as something to be repeated."""
+    texts = [answer[language] for intent in library.intents.values() for answer in intent.answers]
+    found = {sentence for text in texts for sentence in re.split(r"(?<=[.!?])\s+", text)}
+    return sorted(sentence for sentence in found if len(sentence) <= 60 and not re.search(r"[{}`\n|]", sentence))
