@@ -16,11 +16,11 @@ pytestmark = pytest.mark.browser
 def test_show_me_fills_the_batch_and_stops_at_once(visit: Callable[..., Visit]) -> None:
     visitor = visit()
     page = visitor.tab()
-    page.locator("#demo-count").fill("12")
+    page.locator("#demo-count").fill("32")
     page.get_by_role("button", name="Show me", exact=True).click()
     expect(page.locator("batch-board .sub")).to_contain_text(re.compile(r"4 of 4 lanes busy, [1-9]\d* waiting"), timeout=15_000)
     wall = visitor.context.new_page()
-    wall.goto(visitor.url + "board")
+    wall.goto(visitor.url + "/board")
     expect(wall.locator(".sub")).to_contain_text(re.compile("[1-4] of 4 lanes busy"), timeout=10_000)
     wall.screenshot(path=picture("board-app-wall"))
     page.screenshot(path=picture("board-app-demo"))
