@@ -137,6 +137,7 @@ async def served(application: Any, lifespan: str = "off") -> AsyncIterator[str]:
 async def measure(settings: Settings, count: int, tokens: int, rounds: int) -> dict[str, list[Round]]:
     """All ways in turns, several rounds; the first round warms everything up and is not counted."""
     app = App(settings)
+    app.history.start()
     app.supervisor.start()
     engine = await app.supervisor.ready()
     assert isinstance(engine, LocalEngine)
@@ -155,6 +156,7 @@ async def measure(settings: Settings, count: int, tokens: int, rounds: int) -> d
         app.everybody.close()
     print()
     await app.chats.close(0)
+    await app.history.close()
     await app.supervisor.stop()
     return results
 

@@ -108,6 +108,11 @@ class Channel:
         if not self._watchers:
             self._on_empty()
 
+    def close(self) -> None:
+        """Sends all who watch away; those who come back get the present state."""
+        for mailbox in self._watchers:
+            mailbox.close()
+
     def since(self, position: str) -> bytes | None:
         """The events behind a position, joined; None if they are not all here any more."""
         epoch, _, digits = position.partition("-")

@@ -10,14 +10,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from webui.batch.board import Board
 from webui.channel import Channel, Mailbox, encode
-from webui.chats import Chat, Visitor
 from webui.engines.supervisor import Supervisor
+from webui.history.keeper import History
+from webui.library import Chat, Visitor
 
 PING_EVERY = 15.0  # seconds; shorter than the idle time-out of the usual proxies (60 s)
 PING = b": ping\n\n"
@@ -37,24 +39,30 @@ class Everybody:
     Args:
         supervisor: has the engine.
         board: makes the frames; each is made and serialised once however many watch, and not at all while nobody does.
+        history: knows whether conversations are kept.
     """
 
-    def __init__(self, supervisor: Supervisor, board: Board) -> None:
+    def __init__(self, supervisor: Supervisor, board: Board, history: History) -> None:
         self._supervisor = supervisor
+        self._history = history
         self._board = board
         self._mailboxes: set[Mailbox] = set()
         self._channel = Channel(on_watched=self._begin)
         self._ticker: asyncio.Task[None] | None = None
         self._closed = False
 
+    def status(self) -> dict[str, Any]:
+        """What the engine is doing, and whether conversations are kept."""
+        return {**self._supervisor.status(), "history": self._history.state}
+
     def tell_status(self) -> None:
-        """Sends the engine's new state."""
-        self._channel.send(encode("status", self._supervisor.status()))
+        """Sends the new state."""
+        self._channel.send(encode("status", self.status()))
 
     @contextlib.contextmanager
     def watched_by(self, mailbox: Mailbox) -> Iterator[None]:
         """Sends to this mailbox from now on, the present first."""
-        mailbox.put(RETRY + encode("status", self._supervisor.status()) + encode("board", self._board.full_frame()))
+        mailbox.put(RETRY + encode("status", self.status()) + encode("board", self._board.full_frame()))
         self._mailboxes.add(mailbox)
         self._channel.join(mailbox)
         if self._closed:
