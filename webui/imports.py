@@ -101,7 +101,7 @@ def _our_message(item: Mapping[str, Any]) -> Message | None:
 def _timing(value: Any) -> Timing | None:
     if not isinstance(value, dict):
         return None
-    numbers = {f.name: value.get(f.name) for f in fields(Timing)}
+    numbers: dict[str, Any] = {f.name: value.get(f.name) for f in fields(Timing)}
     return Timing(**numbers) if all(_is_number(number) for number in numbers.values()) else None
 
 

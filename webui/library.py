@@ -372,7 +372,8 @@ class Library:
             visitor = self._visitors.get(each.visitor)
             chat = self._chats.pop(each.conversation, None)
             self._end(chat)
-            if visitor is not None and visitor.headings.pop(each.conversation, None):
+            if visitor is not None and each.conversation in visitor.headings:
+                del visitor.headings[each.conversation]
                 visitor.chats.pop(each.conversation, None)
                 self._tell(visitor, gone=[each.conversation])
 

@@ -5,7 +5,7 @@
 
 export type Stage = "importing" | "loading" | "warming" | "ready" | "failed" | "restarting" | "stopping";
 export type State = "waiting" | "prefill" | "decode" | "ended";
-export type End = "stop" | "length" | "aborted" | "failed";
+export type End = "stop" | "length" | "aborted" | "failed" | "interrupted";
 export type Door = "page" | "api" | "evaluation" | "demo";
 
 export interface Problem {
@@ -37,6 +37,8 @@ export interface EngineStatus {
   context: number | null;
   error: Problem | null;
   sampling: Sampling | null;
+  /** Whether conversations are kept: not at all by choice, not yet, yes, or not at the moment. */
+  history: "off" | "starting" | "keeping" | "failing";
 }
 
 export interface Tail {
@@ -98,7 +100,22 @@ export interface Chat {
   title: string;
   /** Unix seconds. */
   updated: number;
+  pinned: boolean;
   running: boolean;
+}
+
+export interface ChatsChanged {
+  changed: Chat[];
+  gone: string[];
+}
+
+/** A conversation that a search found: what stands before the word, the word, what follows; null if only the title has it. */
+export interface FoundChat extends Chat {
+  excerpt: [string, string, string] | null;
+}
+
+export interface Found {
+  chats: FoundChat[];
 }
 
 /** [id, door, lane, queued, scheduled, first, ended, end, prompt tokens, tokens]; times in the server's monotonic seconds. */
@@ -134,6 +151,7 @@ export interface Events {
   text: TextEvent;
   turn: TurnEvent;
   chats: Chat[];
+  chats_changed: ChatsChanged;
   mine: number[];
   board: BoardFrame;
   /** The tab shows another conversation now. */

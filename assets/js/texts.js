@@ -112,6 +112,16 @@ export function percent(share) {
   return new Intl.NumberFormat(language, { style: "percent" }).format(share);
 }
 
+/** @param {number} time  Unix milliseconds -> "Thursday" */
+export function dayName(time) {
+  return new Intl.DateTimeFormat(language, { weekday: "long" }).format(time);
+}
+
+/** @param {number} time  Unix milliseconds -> "October 2026" */
+export function monthName(time) {
+  return new Intl.DateTimeFormat(language, { month: "long", year: "numeric" }).format(time);
+}
+
 function chooseLanguage() {
   const wanted = [remembered(), ...navigator.languages].map((each) => each.split("-")[0] ?? "");
   return wanted.find((each) => LANGUAGES.includes(each)) ?? "en";

@@ -160,10 +160,10 @@ class Store:
         if self._is_sqlite:
             wanted = " ".join(f'"{word}"*' for word in words)
             inner = sa.text("SELECT rowid FROM message_search WHERE message_search MATCH :wanted")
-            return message.c.row.in_(inner.bindparams(wanted=wanted))  # type: ignore[arg-type]
+            return message.c.row.in_(inner.bindparams(wanted=wanted))
         wanted = " & ".join(f"'{word}':*" for word in words)
         has = sa.text("array_to_tsvector(string_to_array(message.words, ' ')) @@ CAST(:wanted AS tsquery)")
-        return has.bindparams(wanted=wanted)  # type: ignore[return-value]
+        return has.bindparams(wanted=wanted)
 
     # Writing
 
