@@ -230,7 +230,9 @@ class ChatList extends HTMLElement {
   offer(...parts) {
     clearTimeout(this.offered);
     this.offered = 0;
+    const held = this.bar?.contains(document.activeElement);
     this.bar?.replaceChildren(...parts);
+    if (held && !parts.length) /** @type {HTMLElement | null} */ (this.querySelector("#all-chats"))?.focus();
   }
 
   searchSoon() {

@@ -226,6 +226,7 @@ def test_the_words_of_a_huge_text_fit() -> None:
 
 def test_an_excerpt_is_the_place_on_one_line() -> None:
     assert excerpt("a" * 40 + "\nthe Fox jumps " + "b" * 200, ["fox"])[:2] == ("…" + "a" * 19 + " the ", "Fox")
+    assert excerpt("# A\nthe **quick** `fox`", ["fox"]) == ("A the quick ", "fox", "")
     assert excerpt("nothing of it", ["fox"]) == ("", "", "nothing of it")
 
 

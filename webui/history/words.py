@@ -12,6 +12,7 @@ import unicodedata
 WORD_LENGTH = 64  # characters of a word that count
 WORDS_SIZE = 500_000  # bytes of one message's words; PostgreSQL takes 1 MB
 _WITHOUT_BLANKS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"  # kana and Chinese characters
+_MARKS = re.compile(r"\*\*|__|`+|^#+ |^> ", re.MULTILINE)  # of Markdown, which an excerpt does without
 _WORD = re.compile(rf"[{_WITHOUT_BLANKS}]|[^\W_{_WITHOUT_BLANKS}]+")
 
 
@@ -40,7 +41,7 @@ def matches(text: str, wanted: list[str]) -> bool:
 
 def excerpt(text: str, wanted: list[str], before: int = 24, after: int = 96) -> tuple[str, str, str]:
     """Where a text has the first of the words, on one line: what stands before, the word itself, what follows."""
-    line = " ".join(text.split())
+    line = " ".join(_MARKS.sub("", text).split())
     found = re.search("|".join(map(re.escape, wanted)), line, re.IGNORECASE) if wanted else None
     if found is None:
         return "", "", line[: before + after]
