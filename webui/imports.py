@@ -89,7 +89,8 @@ def _ours(item: Mapping[str, Any], visitor: str) -> Conversation:
 
 
 def _our_message(item: Mapping[str, Any]) -> Message | None:
-    message = _message(item.get("role"), item.get("text"), item.get("created"))
+    silent = item.get("role") == "assistant"  # an answer that was stopped before its first word is still a version
+    message = _message(item.get("role"), item.get("text"), item.get("created"), may_be_empty=silent)
     if message is not None and message.role == "assistant":
         message.end = item["end"] if item.get("end") in _ENDS else "interrupted"
         message.timing = _timing(item.get("timing"))
@@ -165,9 +166,9 @@ def _chatgpt_message(value: Any) -> Message | None:
 # What they have in common
 
 
-def _message(role: Any, text: Any, created: Any) -> Message | None:
+def _message(role: Any, text: Any, created: Any, may_be_empty: bool = False) -> Message | None:
     """A question or an answer; None for anything else, and for one without a word."""
-    if role not in _ROLES or not isinstance(text, str) or not text.strip():
+    if role not in _ROLES or not isinstance(text, str) or not (text.strip() or may_be_empty):
         return None
     message = Message(role, text[:TEXT_AT_MOST], created=_time(created))
     message.end = "stop" if role == "assistant" else None
