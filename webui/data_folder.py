@@ -6,12 +6,15 @@ It knows neither what is in the database nor what a cookie looks like.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import sys
 from pathlib import Path
 
 from webui.errors import BadSetting
+
+log = logging.getLogger(__name__)
 
 NONE = "none"  # as --data-dir: nothing is kept
 DATABASE = "conversations.sqlite3"
@@ -62,9 +65,12 @@ class DataFolder:
         except PermissionError as error:
             if self.path and os.path.lexists(self.path / KEY):
                 raise BadSetting(setting="--data-dir", reason=f"{error.filename} cannot be read") from None
-            return None
-        except OSError:
-            return None
+            return self._unwritable(error)
+        except OSError as error:
+            return self._unwritable(error)
+
+    def _unwritable(self, error: OSError) -> None:
+        log.error("Visitors are known only until the app ends: nothing can be written to %s (%s).", self.path, error.strerror)
 
 
 def _key(path: Path) -> bytes:

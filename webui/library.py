@@ -7,10 +7,10 @@ it. It knows of a turn only that one may be running in a conversation; HTTP, coo
 from __future__ import annotations
 
 import asyncio
-import logging
+import contextlib
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +25,6 @@ from webui.markdown import Tail, render
 if TYPE_CHECKING:
     from webui.history.store import Purged
     from webui.turns import Turn
-
-log = logging.getLogger(__name__)
 
 CHATS_AT_MOST = 5000  # conversations in memory, all visitors together
 TITLE_AT_MOST = 200  # characters
@@ -140,6 +138,15 @@ class Library:
             async with visitor.reading:
                 await self._read_headings(visitor)
         return visitor
+
+    @contextlib.asynccontextmanager
+    async def _visiting(self, name: str) -> AsyncIterator[Visitor]:
+        """The visitor, for one request that opens no conversation."""
+        visitor = await self.visitor(name)
+        try:
+            yield visitor
+        finally:
+            self.forget_visitor(visitor)
 
     async def _read_headings(self, visitor: Visitor) -> None:
         if not visitor.unread:
@@ -270,9 +277,9 @@ class Library:
 
     async def take_in(self, name: str, conversations: Sequence[Conversation]) -> None:
         """Adds conversations that were read from a file."""
-        visitor = await self.visitor(name)
-        for conversation in conversations:
-            self.keep(self._add(conversation, visitor), *conversation)
+        async with self._visiting(name) as visitor:
+            for conversation in conversations:
+                self.keep(self._add(conversation, visitor), *conversation)
 
     async def whole_list(self, name: str) -> list[Conversation]:
         """Copies of all of a visitor's conversations, the latest first.
@@ -280,10 +287,10 @@ class Library:
         Raises:
             HistoryUnavailable
         """
-        visitor = await self.visitor(name)
-        latest = sorted(visitor.headings.values(), key=lambda heading: heading.updated, reverse=True)
-        found = [self._chats.get(h.id) or await self.history.conversation(h.id, name) for h in latest]
-        return [each.conversation.snapshot() if isinstance(each, Chat) else each for each in found if each is not None]
+        async with self._visiting(name) as visitor:
+            latest = sorted(visitor.headings.values(), key=lambda heading: heading.updated, reverse=True)
+            found = [self._chats.get(h.id) or await self.history.conversation(h.id, name) for h in latest]
+            return [each.conversation.snapshot() if isinstance(each, Chat) else each for each in found if each is not None]
 
     async def search(self, name: str, text: str) -> list[dict[str, Any]]:
         """A visitor's conversations that have all the words in one message or in their title, the latest first.
@@ -291,16 +298,16 @@ class Library:
         Raises:
             HistoryUnavailable
         """
-        visitor = await self.visitor(name)
-        words = words_of(text)[:WORDS_AT_MOST]
-        if not words:
-            return []
-        found: dict[str, Found] = {}
-        for each in await self._found(visitor, words):
-            found.setdefault(each.conversation, each)
-        listed = [h for h in visitor.headings.values() if h.id in found or matches(h.title, words)]
-        latest = sorted(listed, key=lambda heading: heading.updated, reverse=True)
-        return [{**visitor.entry(h), **_excerpt(found.get(h.id), words)} for h in latest]
+        async with self._visiting(name) as visitor:
+            words = words_of(text)[:WORDS_AT_MOST]
+            if not words:
+                return []
+            found: dict[str, Found] = {}
+            for each in await self._found(visitor, words):
+                found.setdefault(each.conversation, each)
+            listed = [h for h in visitor.headings.values() if h.id in found or matches(h.title, words)]
+            latest = sorted(listed, key=lambda heading: heading.updated, reverse=True)
+            return [{**visitor.entry(h), **_excerpt(found.get(h.id), words)} for h in latest]
 
     async def _found(self, visitor: Visitor, words: list[str]) -> list[Found]:
         if self.history.state != "off":
@@ -319,15 +326,15 @@ class Library:
         Raises:
             ChatNotFound: if none of them is this visitor's.
         """
-        visitor = await self.visitor(name)
-        wanted = list(visitor.headings) if ids is None else [id for id in ids if id in visitor.headings]
-        if ids and not wanted:
-            raise ChatNotFound()
-        for id in wanted:
-            self._delete(visitor, id)
-        self._tell(visitor, gone=wanted)
-        self.history.purge_soon()
-        return wanted
+        async with self._visiting(name) as visitor:
+            wanted = list(visitor.headings) if ids is None else [id for id in ids if id in visitor.headings]
+            if ids and not wanted:
+                raise ChatNotFound()
+            for id in wanted:
+                self._delete(visitor, id)
+            self._tell(visitor, gone=wanted)
+            self.history.purge_soon()
+            return wanted
 
     def _delete(self, visitor: Visitor, id: str) -> None:
         heading = visitor.headings.pop(id)
@@ -346,19 +353,19 @@ class Library:
         Raises:
             ChatNotFound: if none of them can be brought back any more.
         """
-        visitor = await self.visitor(name)
-        back = [id for id in ids if id in self._deleted and self._deleted[id][0].visitor == name]
-        if not back:
-            raise ChatNotFound()
-        for id in back:
-            heading, chat = self._deleted.pop(id)
-            heading.deleted = None
-            visitor.headings[id] = heading
-            if chat is not None:
-                chat.owner = visitor
-                self._chats[id] = visitor.chats[id] = chat
-            self._put(heading)
-        self._tell(visitor, changed=[visitor.headings[id] for id in back])
+        async with self._visiting(name) as visitor:
+            back = [id for id in ids if id in self._deleted and self._deleted[id][0].visitor == name]
+            if not back:
+                raise ChatNotFound()
+            for id in back:
+                heading, chat = self._deleted.pop(id)
+                heading.deleted = None
+                visitor.headings[id] = heading
+                if chat is not None:
+                    chat.owner = visitor
+                    self._chats[id] = visitor.chats[id] = chat
+                self._put(heading)
+            self._tell(visitor, changed=[visitor.headings[id] for id in back])
 
     def _delete_for_good(self, id: str) -> None:
         heading, chat = self._deleted.get(id, (None, None))

@@ -49,7 +49,7 @@ class ChatList extends HTMLElement {
     this.field.value = words;
     this.field.addEventListener("input", () => this.searchSoon());
     this.nav = make("nav", { "aria-label": say("chats.label") });
-    this.amount = make("p", { class: "amount", role: "status" });
+    this.amount = make("p", { class: "found", role: "status" });
     this.bar = make("div", { class: "undo", role: "status" });
     this.file = make("input", { type: "file", accept: ".json,application/json", hidden: true, onchange: () => void this.read() });
     this.replaceChildren(

@@ -296,6 +296,7 @@ async def test_visitors_who_left_nothing_leave_no_memory(forgetful: World) -> No
         name = f"visitor{number}"
         chat = await forgetful.library.open(secrets.token_hex(16), name)
         forgetful.library.forget_if_unused(chat)
+        assert await forgetful.library.search(name, "words") == [] and await forgetful.library.whole_list(name) == []
     assert forgetful.library._visitors == {} and forgetful.library._chats == {}
 
 
