@@ -14,6 +14,7 @@ import json
 import os
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -196,7 +197,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     with private_temporary_folder():
-        settings = Settings(max_num_seqs=arguments.lanes, max_turns=10_000)
+        # The folder is gone in the end, and the conversations with it.
+        settings = Settings(max_num_seqs=arguments.lanes, max_turns=10_000, data_dir=tempfile.mkdtemp())
         prepare_environment(settings)
         try:
             results = asyncio.run(measure(settings, arguments.sessions, arguments.tokens, arguments.rounds))

@@ -65,11 +65,12 @@ class DataFolder:
         except PermissionError as error:
             if self.path and os.path.lexists(self.path / KEY):
                 raise BadSetting(setting="--data-dir", reason=f"{error.filename} cannot be read") from None
-            return self._unwritable(error)
+            self._say_unwritable(error)
         except OSError as error:
-            return self._unwritable(error)
+            self._say_unwritable(error)
+        return None
 
-    def _unwritable(self, error: OSError) -> None:
+    def _say_unwritable(self, error: OSError) -> None:
         log.error("Visitors are known only until the app ends: nothing can be written to %s (%s).", self.path, error.strerror)
 
 
