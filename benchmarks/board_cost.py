@@ -20,6 +20,7 @@ from typing import Any
 
 from benchmarks.chat_load import ROOT, prompts, served
 from webui.conversation import Message, Sampling
+from webui.data_folder import NONE
 from webui.engines.local import LocalEngine, prepare_environment
 from webui.prompt import PromptBuilder
 from webui.server.app import App
@@ -180,7 +181,7 @@ def main() -> None:
     if arguments.own_cost:
         return
     with private_temporary_folder():
-        settings = Settings(max_num_seqs=arguments.lanes)
+        settings = Settings(max_num_seqs=arguments.lanes, data_dir=NONE)
         prepare_environment(settings)
         try:
             results = asyncio.run(measure(settings, [0, 1, arguments.watchers], arguments.tokens, arguments.rounds))

@@ -14,6 +14,7 @@ import json
 import os
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -137,6 +138,7 @@ async def served(application: Any, lifespan: str = "off") -> AsyncIterator[str]:
 async def measure(settings: Settings, count: int, tokens: int, rounds: int) -> dict[str, list[Round]]:
     """All ways in turns, several rounds; the first round warms everything up and is not counted."""
     app = App(settings)
+    app.history.start()
     app.supervisor.start()
     engine = await app.supervisor.ready()
     assert isinstance(engine, LocalEngine)
@@ -155,6 +157,7 @@ async def measure(settings: Settings, count: int, tokens: int, rounds: int) -> d
         app.everybody.close()
     print()
     await app.chats.close(0)
+    await app.history.close()
     await app.supervisor.stop()
     return results
 
@@ -194,7 +197,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     with private_temporary_folder():
-        settings = Settings(max_num_seqs=arguments.lanes, max_turns=10_000)
+        # The folder is gone in the end, and the conversations with it.
+        settings = Settings(max_num_seqs=arguments.lanes, max_turns=10_000, data_dir=tempfile.mkdtemp())
         prepare_environment(settings)
         try:
             results = asyncio.run(measure(settings, arguments.sessions, arguments.tokens, arguments.rounds))

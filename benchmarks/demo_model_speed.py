@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from benchmarks.chat_load import prompts
 from webui.batch.board import percentile
 from webui.conversation import Message, Sampling
+from webui.data_folder import NONE
 from webui.engines.local import LocalEngine, prepare_environment
 from webui.prompt import PromptBuilder
 from webui.server.app import App
@@ -76,7 +77,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     arguments = parser.parse_args()
     with private_temporary_folder():
-        settings = Settings(max_num_seqs=arguments.streams)
+        settings = Settings(max_num_seqs=arguments.streams, data_dir=NONE)
         prepare_environment(settings)
         try:
             measured = asyncio.run(measure(settings, arguments.streams, arguments.tokens, arguments.rounds))

@@ -17,6 +17,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -47,7 +48,8 @@ class Start:
 @contextlib.contextmanager
 def process(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     """A process group of its own, ended at the end."""
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
+    data = tempfile.TemporaryDirectory(prefix="batchat-benchmark-")
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "WEBUI_DATA_DIR": data.name}
     quiet = subprocess.DEVNULL
     running = subprocess.Popen(command, cwd=ROOT, stdout=quiet, stderr=quiet, env=environment, start_new_session=True)
     try:
@@ -60,6 +62,7 @@ def process(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
         except subprocess.TimeoutExpired:
             os.killpg(running.pid, signal.SIGKILL)
             running.wait()
+        data.cleanup()
 
 
 def until(condition: Callable[[], bool], began: float) -> float:

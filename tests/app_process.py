@@ -34,6 +34,7 @@ class AppProcess:
     """
 
     def __init__(self, *arguments: str, temporary: Path | None = None) -> None:
+        self.data = tempfile.TemporaryDirectory(prefix="batchat-test-")
         self.log = Path(tempfile.mkstemp(prefix="batchat-test-", suffix=".log")[1])
         self.started = time.monotonic()
         with self.log.open("w") as log:
@@ -43,7 +44,12 @@ class AppProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, "HF_HUB_OFFLINE": "1", "TMPDIR": str(temporary or tempfile.gettempdir())},
+                env={
+                    **os.environ,
+                    "HF_HUB_OFFLINE": "1",
+                    "TMPDIR": str(temporary or tempfile.gettempdir()),
+                    "WEBUI_DATA_DIR": self.data.name,
+                },
             )
         self.url = self._address()
 
@@ -95,6 +101,7 @@ class AppProcess:
         finally:
             self.output = self.log.read_text()
             self.log.unlink(missing_ok=True)
+            self.data.cleanup()
 
 
 @contextlib.contextmanager

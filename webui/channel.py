@@ -109,7 +109,7 @@ class Channel:
             self._on_empty()
 
     def close(self) -> None:
-        """Ends the stream of everyone who watches."""
+        """Sends all who watch away; those who come back get the present state."""
         for mailbox in self._watchers:
             mailbox.close()
 

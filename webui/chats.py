@@ -1,14 +1,13 @@
-"""Everybody's conversations, each with those who watch it and the turn that runs in it.
+"""What a visitor may do in a conversation, and the turns that come of it.
 
-Here is decided who may open a conversation, what a visitor may do in it, and that a turn which everybody left is stopped
-after a grace time. What goes out are events on channels (see `channel.py`); HTTP, cookies and pages are not known here.
+A turn that everybody left is stopped after a grace time. What goes out are events on channels (see `channel.py`); whose a
+conversation is and where it is kept is the library's business, and HTTP, cookies and pages are not known here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,20 +17,19 @@ from typing import Any, TypeVar
 
 from webui.admission import Admission
 from webui.batch.board import Board
-from webui.channel import Channel
-from webui.conversation import Conversation, End, Message, Sampling
+from webui.conversation import End, Message, Sampling
 from webui.engines.base import Engine
 from webui.engines.supervisor import Supervisor
 from webui.errors import (
     BadInput,
     BadSetting,
-    ChatNotFound,
     EngineNotReady,
     ShuttingDown,
     TooManyTurns,
     TurnRunning,
 )
-from webui.markdown import Tail, render
+from webui.history.keeper import History
+from webui.library import Chat, Library
 from webui.prompt import Budget, Prompt, PromptBuilder
 from webui.settings import Settings
 from webui.turns import Turn
@@ -40,95 +38,33 @@ LOOK_EVERY = 0.1  # seconds between two looks at the line of waiting turns
 LAST_SECONDS = 5.0  # that running turns get when the app ends
 SHORT = 8_000  # characters that a tokenizer reads within a few ms, less than handing them to a thread can take
 TEXT_AT_MOST = 400_000  # characters of one message: more than any context reads
-CHATS_AT_MOST = 5000  # conversations kept in memory, all visitors together
 Result = TypeVar("Result")
-_CHAT_ID = re.compile(r"[0-9a-f]{32}")
-
-
-class Chat:
-    """One conversation, watched and answered."""
-
-    def __init__(self, conversation: Conversation, channel: Channel) -> None:
-        self.conversation = conversation
-        self.channel = channel
-        self.turn: Turn | None = None
-        self.abandoned: asyncio.TimerHandle | None = None
-
-    def view(self) -> dict[str, Any]:
-        """The whole conversation as a page draws it."""
-        return {"after": None, "messages": [self.view_of(m) for m in self.conversation.path()]}
-
-    def view_of(self, message: Message) -> dict[str, Any]:
-        """One message as a page draws it."""
-        version, versions = self.conversation.versions(message.id)
-        view: dict[str, Any] = {"id": message.id, "role": message.role, "version": version, "versions": versions}
-        if message.role == "user":
-            return view | {"text": message.text}
-        view |= {"dropped": message.dropped, "request": message.request, "error": message.error}
-        if self.turn is not None and self.turn.message is message:
-            return view | {"text": "", "blocks": self.turn.blocks, "tail": self.turn.tail.as_dict(), **self.turn.line()}
-        return view | {
-            "text": message.text,
-            "blocks": render(message.text),
-            "tail": Tail().as_dict(),
-            "state": "ended",
-            "end": message.end,
-            "timing": message.timing and message.timing.as_dict(),
-        }
-
-
-class Visitor:
-    """One browser's person: the channel of their tabs."""
-
-    def __init__(self) -> None:
-        self.channel = Channel()
-        self.chats: dict[str, Chat] = {}
-
-    def running(self) -> list[Turn]:
-        """Their turns that are not over."""
-        return [chat.turn for chat in self.chats.values() if chat.turn is not None]
-
-    def view_of_chats(self) -> list[dict[str, Any]]:
-        """Their conversations for the list beside the chat, the latest first."""
-        chats = sorted(self.chats.values(), key=lambda chat: chat.conversation.updated, reverse=True)
-        return [
-            {
-                "id": chat.conversation.id,
-                "title": chat.conversation.title(),
-                "updated": chat.conversation.updated,
-                "running": chat.turn is not None,
-            }
-            for chat in chats
-            if len(chat.conversation)
-        ]
-
-    def view_of_requests(self) -> list[int]:
-        """The numbers on the board that are theirs."""
-        messages = (message for chat in self.chats.values() for message in chat.conversation.path()[-20:])
-        return [message.request for message in messages if message.request]
 
 
 class Chats:
-    """All conversations of all visitors.
+    """The turns of all visitors.
 
     Args:
         supervisor: has the engine.
         board: knows lanes, places and times.
         settings: limits and the grace time.
         admission: counts the turns among the requests of all doors.
+        history: keeps the conversations.
 
     Attributes:
+        library: the conversations.
         ends: how many turns have ended, by how.
         grace_expiries: how many of them because everybody had left.
     """
 
-    def __init__(self, supervisor: Supervisor, board: Board, settings: Settings, admission: Admission) -> None:
+    def __init__(
+        self, supervisor: Supervisor, board: Board, settings: Settings, admission: Admission, history: History
+    ) -> None:
+        self.library = Library(history, left=self._left, joined=self._rejoined)
         self._supervisor = supervisor
         self._board = board
         self._settings = settings
         self._admission = admission
-        self._visitors: dict[str, Visitor] = {}
-        self._chats: dict[str, Chat] = {}
         self._turns: set[Turn] = set()
         self._looker: asyncio.Task[None] | None = None
         self._closing = False
@@ -139,49 +75,6 @@ class Chats:
         self._chat_template = _read(settings.chat_template)
         self._built_for: Engine | None = None
         self._prompts: PromptBuilder
-
-    # Who and what
-
-    def visitor(self, name: str) -> Visitor:
-        """The visitor of this name, made at first sight."""
-        return self._visitors.setdefault(name, Visitor())
-
-    def is_here(self, name: str) -> bool:
-        """Whether the visitor of this name has the page open."""
-        visitor = self._visitors.get(name)
-        return visitor is not None and visitor.channel.watchers > 0
-
-    def open(self, id: str, visitor: str) -> Chat:
-        """The conversation with this id, made at first sight and from then on the visitor's own.
-
-        Raises:
-            BadInput: if it is no id.
-            ChatNotFound: if it is somebody else's.
-        """
-        if not _CHAT_ID.fullmatch(id):
-            raise BadInput(field="chat", reason="32 hexadecimal digits are wanted")
-        chat = self._chats.get(id) or self._new(id, visitor)
-        if chat.conversation.visitor != visitor:
-            raise ChatNotFound()
-        return chat
-
-    def _new(self, id: str, visitor: str) -> Chat:
-        channel = Channel(
-            on_empty=lambda: self._left(chat),
-            on_watched=lambda: self._rejoined(chat),
-        )
-        chat = Chat(Conversation(id, visitor), channel)
-        self._forget_oldest()
-        self._chats[id] = self.visitor(visitor).chats[id] = chat
-        return chat
-
-    def delete(self, id: str, visitor: str) -> None:
-        """Stops what runs in a conversation and forgets it."""
-        chat = self.open(id, visitor)
-        if chat.turn is not None:
-            chat.turn.stop()
-        self._forget(chat)
-        self._tell_chats(chat)
 
     # What a visitor may do
 
@@ -206,6 +99,23 @@ class Chats:
         conversation.add(question)
         return self._answer(chat, question, system, sampling, prompt, shown_after=parent, shown=[question])
 
+    async def go_on(self, chat: Chat, id: str, system: str, sampling: Sampling) -> Message:
+        """Goes on with an answer that did not come to its own end, after the text so far.
+
+        Raises:
+            As `send`.
+        """
+        self._check_free(chat)
+        answer = chat.conversation.message(id)
+        if answer.role != "assistant" or answer.parent is None or answer.end in (None, "stop"):
+            raise BadInput(field="message", reason="only an answer that was cut short can be continued")
+        if chat.conversation.last() is not answer:
+            raise BadInput(field="message", reason="only the last answer can be continued")
+        prompt = await self._prompt_if_ready(chat.conversation.path(), system, sampling)
+        self._check_free(chat)
+        answer.end = answer.error = answer.timing = answer.request = None
+        return self._begin(chat, answer, chat.conversation.path(), system, sampling, prompt, answer.parent, [answer])
+
     async def regenerate(self, chat: Chat, id: str, system: str, sampling: Sampling) -> Message:
         """Begins another version of an answer.
 
@@ -226,6 +136,7 @@ class Chats:
         if chat.turn is not None:
             raise TurnRunning()
         chosen = chat.conversation.choose(id, version)
+        self.library.keep(chat)
         path = chat.conversation.path()
         shown = path[path.index(chosen) :]
         self._show(chat, chosen.parent, shown)
@@ -257,7 +168,19 @@ class Chats:
     ) -> Message:
         answer = chat.conversation.add(Message("assistant", parent=question.id))
         messages = chat.conversation.path(until=question.id)
+        return self._begin(chat, answer, messages, system, sampling, prompt, shown_after, [*shown, answer])
 
+    def _begin(
+        self,
+        chat: Chat,
+        answer: Message,
+        messages: Sequence[Message],
+        system: str,
+        sampling: Sampling,
+        prompt: Prompt | None,
+        shown_after: str | None,
+        shown: Sequence[Message],
+    ) -> Message:
         async def prompt_for(engine: Engine) -> Prompt:
             return prompt or await self.prompt(engine, messages, system, sampling)
 
@@ -268,14 +191,15 @@ class Chats:
             supervisor=self._supervisor,
             board=self._board,
             publish=functools.partial(self._publish, chat),
+            on_block=lambda: self.library.keep_message(chat, answer),
             on_end=lambda: self._ended(chat, turn),
             streams=lambda: len(self._turns),
         )
         chat.turn = turn
         self._turns.add(turn)
         self._admission.enter(chat.conversation.visitor)
-        self._show(chat, shown_after, [*shown, answer])
-        self._tell_chats(chat)
+        self._show(chat, shown_after, shown)
+        self.library.keep(chat, *shown)
         if not chat.channel.watchers:
             self._left(chat)
         if self._looker is None or self._looker.done():
@@ -334,15 +258,15 @@ class Chats:
         if chat.turn is turn:
             chat.turn = None
         self._rejoined(chat)
-        chat.conversation.updated = time.time()
-        self._tell_chats(chat)
+        chat.conversation.heading.updated = time.time()
+        self.library.keep(chat, turn.message)
 
     def _check_free(self, chat: Chat) -> None:
         if self._closing:
             raise ShuttingDown()
         if chat.turn is not None:
             raise TurnRunning()
-        running = len(self.visitor(chat.conversation.visitor).running())
+        running = len(chat.owner.running())
         if running >= self._settings.max_turns:
             raise TooManyTurns(running=running, limit=self._settings.max_turns)
         self._admission.check_line()
@@ -350,8 +274,7 @@ class Chats:
     # Those who leave and come back
 
     def _left(self, chat: Chat) -> None:
-        """Nobody watches any more: what runs is given the grace time, and what never began is forgotten."""
-        self.forget_if_unused(chat)
+        """Nobody watches any more: what runs is given the grace time."""
         if chat.turn is not None and chat.abandoned is None:
             loop = asyncio.get_running_loop()
             chat.abandoned = loop.call_later(self._settings.grace, self._stop_abandoned, chat)
@@ -374,7 +297,7 @@ class Chats:
             await asyncio.wait([asyncio.ensure_future(turn.wait()) for turn in self._turns], timeout=seconds)
         rest = list(self._turns)
         for turn in rest:
-            turn.stop()
+            turn.stop("interrupted")
         await asyncio.gather(*(turn.wait() for turn in rest))
         self._tokenizing.shutdown(wait=False, cancel_futures=True)
 
@@ -386,34 +309,7 @@ class Chats:
     def _publish(self, chat: Chat, kind: str, data: dict[str, Any]) -> None:
         chat.channel.publish(kind, data)
         if data.get("request"):
-            visitor = self.visitor(chat.conversation.visitor)
-            visitor.channel.publish("mine", visitor.view_of_requests())
-
-    def _tell_chats(self, chat: Chat) -> None:
-        visitor = self.visitor(chat.conversation.visitor)
-        visitor.channel.publish("chats", visitor.view_of_chats())
-
-    # Memory
-
-    def _forget_oldest(self) -> None:
-        while len(self._chats) >= CHATS_AT_MOST:
-            idle = [chat for chat in self._chats.values() if chat.turn is None and not chat.channel.watchers]
-            if not idle:
-                return
-            self._forget(min(idle, key=lambda chat: chat.conversation.updated))
-
-    def forget_if_unused(self, chat: Chat) -> None:
-        """A conversation that nobody watches and nobody wrote in leaves nothing behind."""
-        if not len(chat.conversation) and not chat.channel.watchers:
-            self._forget(chat)
-
-    def _forget(self, chat: Chat) -> None:
-        conversation = chat.conversation
-        self._chats.pop(conversation.id, None)
-        visitor = self.visitor(conversation.visitor)
-        visitor.chats.pop(conversation.id, None)
-        if not visitor.chats and not visitor.channel.watchers:
-            self._visitors.pop(conversation.visitor, None)
+            chat.owner.channel.publish("mine", chat.owner.view_of_requests())
 
 
 def _read(path: str | None) -> str | None:

@@ -10,15 +10,17 @@ from __future__ import annotations
 import math
 import secrets
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from webui.errors import BadInput, MessageNotFound
 
 Role = Literal["user", "assistant"]
-End = Literal["stop", "length", "aborted", "failed"]
+# No engine says "interrupted": it is what is said of an answer whose server ended in the midst of it.
+End = Literal["stop", "length", "aborted", "failed", "interrupted"]
 
+TITLE_LENGTH = 60  # characters
 MAX_STOP_STRINGS = 4
 MAX_STOP_LENGTH = 64  # characters
 
@@ -161,21 +163,76 @@ class Message:
     dropped: int = 0
     error: dict[str, Any] | None = None
     request: int | None = None
+    number: int = 0
+    """Its place in the order of writing, which is also the order of versions; the conversation sets it."""
+
+
+@dataclass(slots=True)
+class Heading:
+    """What a list of conversations says of one.
+
+    Attributes:
+        title: the first words of the conversation, or what the visitor named it.
+        named: whether the visitor named it.
+        updated: when something was last said, in Unix seconds.
+        deleted: when it was deleted; it can be brought back for some seconds.
+        choices: where another version than the newest is shown: parent ("" before the first message) -> the version's id.
+    """
+
+    id: str
+    visitor: str
+    title: str = ""
+    named: bool = False
+    pinned: bool = False
+    created: float = field(default_factory=time.time)
+    updated: float = field(default_factory=time.time)
+    deleted: float | None = None
+    choices: dict[str, str] = field(default_factory=dict)
 
 
 class Conversation:
     """Messages of one visitor with one model, as a tree with one chosen path."""
 
     def __init__(self, id: str, visitor: str) -> None:
-        self.id = id
-        self.visitor = visitor
-        self.updated = time.time()
+        self.heading = Heading(id, visitor)
         self._messages: dict[str, Message] = {}
         self._children: dict[str | None, list[str]] = {None: []}
         self._chosen: dict[str | None, str] = {}
+        self._newest = 0  # the highest number of a message
+
+    @classmethod
+    def of(cls, heading: Heading, messages: Iterable[Message]) -> Conversation:
+        """One that was kept.
+
+        Args:
+            heading: as it was; a choice that does not fit the messages is passed over.
+            messages: in the order of writing.
+        """
+        conversation = cls(heading.id, heading.visitor)
+        conversation.heading = heading
+        for message in messages:
+            conversation._link(message)
+        for parent, child in heading.choices.items():
+            if child in conversation._children.get(parent or None, ()):
+                conversation._chosen[parent or None] = child
+        return conversation
+
+    @property
+    def id(self) -> str:
+        """128 random bits as hexadecimal digits."""
+        return self.heading.id
+
+    @property
+    def visitor(self) -> str:
+        """Whose it is."""
+        return self.heading.visitor
 
     def __len__(self) -> int:
         return len(self._messages)
+
+    def __iter__(self) -> Iterator[Message]:
+        """All messages of all versions, in the order of writing."""
+        return iter(self._messages.values())
 
     def message(self, id: str) -> Message:
         """The message with this id.
@@ -190,13 +247,35 @@ class Conversation:
 
     def add(self, message: Message) -> Message:
         """Puts a message behind its parent and chooses it; a further child of the same parent is another version."""
+        message.number = self._newest + 1
+        self._link(message)
+        self.heading.updated = message.created
+        self._note()
+        return message
+
+    def _link(self, message: Message) -> None:
         if message.parent is not None:
             self.message(message.parent)
         self._messages[message.id] = message
+        self._newest = max(self._newest, message.number)
         self._children.setdefault(message.parent, []).append(message.id)
         self._chosen[message.parent] = message.id
-        self.updated = message.created
-        return message
+
+    def snapshot(self) -> Conversation:
+        """A copy of its own, for a thread that reads while the conversation goes on."""
+        return Conversation.of(replace(self.heading), [replace(message) for message in self])
+
+    def branch(self, until: str, id: str) -> Conversation:
+        """A conversation of its own that begins with the messages up to this one.
+
+        Raises:
+            MessageNotFound: if there is no such message.
+        """
+        other, parent = Conversation(id, self.visitor), None
+        for message in self.path(until):
+            parent = other.add(replace(message, id=secrets.token_hex(8), parent=parent, request=None)).id
+        other.heading.updated = time.time()
+        return other
 
     def path(self, until: str | None = None) -> list[Message]:
         """The chosen messages, oldest first; with `until`, the ancestors of that message and itself."""
@@ -238,13 +317,28 @@ class Conversation:
         if not 1 <= version <= len(siblings):
             raise BadInput(field="version", reason=f"there are {len(siblings)} versions")
         self._chosen[parent] = siblings[version - 1]
+        self._note()
         return self._messages[siblings[version - 1]]
 
-    def title(self, length: int = 60) -> str:
-        """The first words that the visitor wrote, on one line, cut to `length` characters."""
-        first = next((message for message in self.path() if message.role == "user"), None)
-        words = " ".join(first.text.split()) if first else ""
-        return words if len(words) <= length else words[: length - 1].rstrip() + "…"
+    def rename(self, title: str) -> None:
+        """Gives it a title of the visitor's; an empty one brings its first words back."""
+        self.heading.named = bool(title)
+        self.heading.title = title
+        self._note()
+
+    def _note(self) -> None:
+        """Brings the heading up to date."""
+        chosen = self._chosen.items()
+        self.heading.choices = {parent or "": child for parent, child in chosen if child != self._children[parent][-1]}
+        if not self.heading.named:
+            first = next((message for message in self.path() if message.role == "user"), None)
+            self.heading.title = one_line(first.text) if first else ""
+
+
+def one_line(text: str, length: int = TITLE_LENGTH) -> str:
+    """The first words of a text on one line, cut to `length` characters."""
+    words = " ".join(text.split())
+    return words if len(words) <= length else words[: length - 1].rstrip() + "…"
 
 
 SAMPLING_FIELDS = tuple(field.name for field in fields(Sampling))

@@ -247,6 +247,30 @@ class CompileRefused(WebuiError):
     sentence = "Not compiled: {reason}."
 
 
+class HistoryUnavailable(WebuiError):
+    code = "history_unavailable"
+    http_status = 503
+    sentence = "Kept conversations cannot be reached at the moment. It is tried again by itself."
+
+
+class DatabaseMissing(WebuiError):
+    code = "database_missing"
+    http_status = 503
+    sentence = "The database {path} is gone. Put it back; starting again without it makes a new one."
+
+
+class DatabaseTooNew(WebuiError):
+    code = "database_too_new"
+    http_status = 503
+    sentence = "A later version of the app has written to this database (its schema is {revision}). Start that version."
+
+
+class NotAnExport(WebuiError):
+    code = "not_an_export"
+    http_status = 400
+    sentence = "This file holds no conversations that can be read here: {reason}"
+
+
 class PortTaken(WebuiError):
     code = "port_taken"
     sentence = "Port {port} on {host} is taken by another program. Choose another with --port, or end that program."

@@ -84,7 +84,7 @@ class PromptBuilder:
         """Encodes the newest messages that leave room for an answer, the system prompt always among them.
 
         Args:
-            messages: oldest first, ending with the message to be answered.
+            messages: oldest first, ending with the message to be answered, or with an answer to be continued.
             system: the system prompt; empty for none.
             max_tokens: the longest answer that was asked for.
 
@@ -94,8 +94,9 @@ class PromptBuilder:
         room = self._room(max_tokens)
         kept = list(messages)
         ids = self._encode(kept, system)
-        while len(ids) + room > self.context and len(kept) > 1:
-            kept = kept[self._surplus(kept, len(ids) + room - self.context) :]
+        needed = 2 if kept[-1].role == "assistant" else 1  # an answer is continued as one to its question
+        while len(ids) + room > self.context and len(kept) > needed:
+            kept = kept[self._surplus(kept, len(ids) + room - self.context, needed) :]
             ids = self._encode(kept, system)
         if len(ids) >= self.context:
             raise MessageTooLong(used=len(ids), total=self.context)
@@ -113,18 +114,19 @@ class PromptBuilder:
         share = self.context // ROOM_SHARE
         return share if max_tokens is None else min(max_tokens, share)
 
-    def _surplus(self, kept: Sequence[Message], tokens: int) -> int:
+    def _surplus(self, kept: Sequence[Message], tokens: int, needed: int) -> int:
         """How many of the oldest messages to leave out to save about `tokens`, so that a question comes first again."""
-        for index, message in enumerate(kept[:-1]):
+        for index, message in enumerate(kept[:-needed]):
             if tokens <= 0 and message.role == "user":
                 return index
             tokens -= len(self._ids(message.text))
-        return len(kept) - 1
+        return len(kept) - needed
 
     def _encode(self, messages: Sequence[Message], system: str) -> list[int]:
         literal: dict[str, str] = {}
         turns = [{"role": m.role, "content": self._protected(m.text, m.role, literal)} for m in messages]
-        text = self._render(turns, self._protected(system, "user", literal))
+        begun = turns.pop()["content"] if turns[-1]["role"] == "assistant" else ""
+        text = self._render(turns, self._protected(system, "user", literal)) + begun
         if not literal:
             return self._ids(text)
         pieces = re.split("(" + "|".join(literal) + ")", text)

@@ -79,6 +79,15 @@ class Settings:
         (), "origin whose web pages may use the API (CORS), such as https://example.org; may be given several times"
     )
     npu_metrics_url: str | None = _setting(None, "address of an rbln-metrics-exporter, such as http://127.0.0.1:9090/metrics")
+    data_dir: str | None = _setting(
+        None, "folder for conversations and keys; not given: batchat in the user's data folder; none keeps nothing"
+    )
+    database_url: str | None = _setting(
+        None, "database for conversations instead, such as postgresql://USER:PASSWORD@HOST/NAME", secret=True
+    )
+    keep_days: float | None = _setting(
+        None, "days without a word after which a conversation is deleted for good; not given: never", low=0.01
+    )
     log_level: str = _setting("info", "how much the terminal shows", choices=("debug", "info", "warning", "error"))
 
     model: str = _engine("model folder or Hugging Face id", default=str(DEMO_MODEL))

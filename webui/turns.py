@@ -15,7 +15,7 @@ from typing import Any
 
 from webui.batch.board import Board
 from webui.batch.request import Request, State
-from webui.conversation import Message, Sampling
+from webui.conversation import End, Message, Sampling
 from webui.engines.base import Engine, Piece, Priority
 from webui.engines.supervisor import Supervisor
 from webui.errors import Internal, WebuiError
@@ -36,12 +36,13 @@ class Turn:
     """One answer being produced.
 
     Args:
-        message: the answer's message; its text grows here.
+        message: the answer's message; its text grows here, from what it says already.
         sampling: how tokens are chosen.
         prompt: makes the prompt once the engine is there.
         supervisor: has the engine, sooner or later.
         board: knows the request's place and times.
         publish: takes ("text" or "turn", what changed).
+        on_block: called when another block of the text is finished.
         on_end: called when the turn is over, whatever ended it.
         streams: how many turns run now.
     """
@@ -55,6 +56,7 @@ class Turn:
         supervisor: Supervisor,
         board: Board,
         publish: Publish,
+        on_block: Callable[[], None],
         on_end: Callable[[], None],
         streams: Callable[[], int],
     ) -> None:
@@ -66,11 +68,14 @@ class Turn:
         self._supervisor = supervisor
         self._board = board
         self._publish = publish
+        self._on_block = on_block
         self._on_end = on_end
         self._streams = streams
         self._request_id = PAGE_REQUEST + secrets.token_hex(8)
         self._request: Request | None = None
         self._markdown = MarkdownStream()
+        self._markdown.feed(message.text)
+        self._ended_as: End = "aborted"
         self._unsent: list[str] = []
         self._timer: asyncio.TimerHandle | None = None
         self._task = asyncio.create_task(self._run(), name=f"turn {message.id}")
@@ -92,8 +97,9 @@ class Turn:
             self._request = self._board.find(self._request_id)
         return self._request
 
-    def stop(self) -> None:
+    def stop(self, end: End = "aborted") -> None:
         """Ends the turn with the text so far; its lane is free with the engine's next step."""
+        self._ended_as = end
         # Not at once: a task that is cancelled before it has begun would never come to its end.
         asyncio.get_running_loop().call_soon(self._task.cancel)
 
@@ -123,7 +129,7 @@ class Turn:
         try:
             await self._generate()
         except asyncio.CancelledError:
-            message.end = "aborted"
+            message.end = self._ended_as
         except WebuiError as error:
             message.end, message.error = "failed", error.as_dict()
         except Exception:
@@ -149,13 +155,14 @@ class Turn:
     def _take(self, piece: Piece) -> None:
         if piece.end is not None:
             self.message.end = piece.end
-        if self.state != "decode":
+        first = self.state != "decode"
+        if first:
             self.look({})
             self.state, self.place = "decode", None
             self._tell(state="decode", place=None, eta=None)
         if piece.text:
             self._unsent.append(piece.text)
-            if not self.message.text:
+            if first:
                 self._flush()
             elif self._timer is None:
                 self._timer = asyncio.get_running_loop().call_later(self._interval(), self._flush)
@@ -176,6 +183,8 @@ class Turn:
     def _send(self, update: Update) -> None:
         if update:
             self._publish("text", {"message": self.message.id, **update.as_dict()})
+        if update.blocks:
+            self._on_block()
 
     def _finish(self) -> None:
         message = self.message

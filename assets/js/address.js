@@ -21,7 +21,12 @@ export function currentChat() {
 
 /** Shows an empty conversation; the server hears of it with the first message. */
 export function newChat() {
-  location.hash = newId();
+  showChat(newId());
+}
+
+/** @param {string} id */
+export function showChat(id) {
+  location.hash = id;
 }
 
 /** @param {string} id */
@@ -41,7 +46,7 @@ function begin() {
   return id;
 }
 
-function newId() {
+export function newId() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

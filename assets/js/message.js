@@ -60,6 +60,7 @@ export class Question extends Drawn {
       { class: "actions" },
       iconButton("edit", say("action.edit"), { "data-action": "edit" }),
       iconButton("copy", say("action.copy"), { "data-action": "copy" }),
+      iconButton("branch", say("action.branch"), { "data-action": "branch" }),
     );
   }
 
@@ -176,7 +177,8 @@ export class Answer extends Drawn {
   drawMark() {
     if (!this.mark) return;
     const words = this.ended ? endWords(this.message) : "";
-    this.mark.textContent = words;
+    const more = make("button", { type: "button", class: "go-on", "data-action": "continue" }, say("action.continue"));
+    this.mark.replaceChildren(...(words ? [words, " ", more] : []));
     this.mark.hidden = !words;
   }
 
@@ -193,6 +195,7 @@ export class Answer extends Drawn {
       { class: "actions" },
       iconButton("copy", say("action.copy"), { "data-action": "copy" }),
       iconButton("regenerate", say("action.regenerate"), { "data-action": "regenerate" }),
+      iconButton("branch", say("action.branch"), { "data-action": "branch" }),
       this.versions(),
     );
   }

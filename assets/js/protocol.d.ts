@@ -5,7 +5,7 @@
 
 export type Stage = "importing" | "loading" | "warming" | "ready" | "failed" | "restarting" | "stopping";
 export type State = "waiting" | "prefill" | "decode" | "ended";
-export type End = "stop" | "length" | "aborted" | "failed";
+export type End = "stop" | "length" | "aborted" | "failed" | "interrupted";
 export type Door = "page" | "api" | "evaluation" | "demo";
 
 export interface Problem {
@@ -39,6 +39,8 @@ export interface EngineStatus {
   sampling: Sampling | null;
   /** Sampling settings that this engine does not heed. */
   ignored?: string[];
+  /** Whether conversations are kept: not at all by choice, not yet, yes, or not at the moment. */
+  history: "off" | "starting" | "keeping" | "failing";
 }
 
 export interface Tail {
@@ -100,7 +102,22 @@ export interface Chat {
   title: string;
   /** Unix seconds. */
   updated: number;
+  pinned: boolean;
   running: boolean;
+}
+
+export interface ChatsChanged {
+  changed: Chat[];
+  gone: string[];
+}
+
+/** A conversation that a search found: what stands before the word, the word, what follows; null if only the title has it. */
+export interface FoundChat extends Chat {
+  excerpt: [string, string, string] | null;
+}
+
+export interface Found {
+  chats: FoundChat[];
 }
 
 /** A stay in a lane: [lane, from, to]; `to` is null while it goes on. */
@@ -186,6 +203,7 @@ export interface Events {
   text: TextEvent;
   turn: TurnEvent;
   chats: Chat[];
+  chats_changed: ChatsChanged;
   mine: number[];
   board: BoardFrame;
   /** The tab shows another conversation now. */

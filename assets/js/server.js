@@ -2,7 +2,7 @@
 /**
  * What the page asks of the server: plain requests, answered at once. What they lead to arrives over the stream.
  *
- * @import {BoardFrame, Budget, EngineStatus, Problem, Sampling} from "./protocol.js"
+ * @import {BoardFrame, Budget, Chat, EngineStatus, Found, Problem, Sampling} from "./protocol.js"
  */
 import { hasText, say } from "./texts.js";
 
@@ -44,6 +44,15 @@ export function regenerate(chat, wish) {
   return request("POST", `api/chats/${chat}/regenerate`, wish);
 }
 
+/**
+ * @param {string} chat
+ * @param {{message: string, system: string, sampling: Sampling}} wish
+ * @returns {Promise<{message: string}>}
+ */
+export function goOn(chat, wish) {
+  return request("POST", `api/chats/${chat}/continue`, wish);
+}
+
 /** @param {string} chat */
 export function stop(chat) {
   return request("POST", `api/chats/${chat}/stop`, {});
@@ -67,9 +76,58 @@ export function budget(chat, draft) {
   return request("POST", `api/chats/${chat}/budget`, draft);
 }
 
-/** @param {string} chat */
+/**
+ * @param {string} chat
+ * @param {string} message  the last one of the new conversation
+ * @param {string} id  the new conversation's
+ */
+export function branchChat(chat, message, id) {
+  return request("POST", `api/chats/${chat}/branch`, { message, branch: id });
+}
+
+/**
+ * @param {string} chat
+ * @param {Partial<Pick<Chat, "title" | "pinned">>} change
+ */
+export function changeChat(chat, change) {
+  return request("PATCH", `api/chats/${chat}`, change);
+}
+
+/** @typedef {{deleted: string[], undo_within: number}} Deletion */
+
+/**
+ * @param {string} chat
+ * @returns {Promise<Deletion>}
+ */
 export function deleteChat(chat) {
   return request("DELETE", `api/chats/${chat}`);
+}
+
+/** @returns {Promise<Deletion>} */
+export function deleteAllChats() {
+  return request("DELETE", "api/chats");
+}
+
+/** @param {string[]} chats */
+export function restoreChats(chats) {
+  return request("POST", "api/restore", { chats });
+}
+
+/**
+ * @param {string} words
+ * @returns {Promise<Found>}
+ */
+export function searchChats(words) {
+  return request("GET", `api/search?q=${encodeURIComponent(words)}`);
+}
+
+/**
+ * Adds the conversations of a file that this app, Open WebUI or ChatGPT wrote.
+ * @param {File} file
+ * @returns {Promise<{chats: string[]}>}
+ */
+export function importChats(file) {
+  return request("POST", "api/import", file);
 }
 
 /** @param {number} count  demo requests */
@@ -116,13 +174,13 @@ export async function whyRefused(address) {
 /**
  * @param {string} method
  * @param {string} address
- * @param {object} [content]
+ * @param {object} [content]  a file is sent as it is, anything else as JSON
  */
 async function request(method, address, content) {
   const answer = await reach(address, {
     method,
     headers: { "Content-Type": "application/json", "X-Batchat": "1" },
-    body: content && JSON.stringify(content),
+    body: content instanceof Blob ? content : content && JSON.stringify(content),
   });
   if (!answer.ok) throw new Refused(await problemOf(answer));
   return answer.status === 204 ? undefined : answer.json();

@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * The strip on top: name, engine, language, and on a small screen the way to the conversations; beneath it a banner when
- * the connection is lost or the engine failed. Also the line above the composer that says why something was refused.
+ * the connection is lost, the engine failed or conversations are not kept. Also the line above the composer that says why something was refused.
  */
 import { iconButton, make, setText } from "./dom.js";
 import { engineStatus, engineWords, modelWords, stageWords } from "./engine.js";
@@ -25,6 +25,7 @@ class PageHeader extends HTMLElement {
     // The pill counts seconds; what is read out is the stage alone, once.
     this.stage = make("span", { class: "offscreen", role: "status" });
     this.banner = make("p", { class: "banner", role: "alert", hidden: true });
+    this.unkept = make("p", { class: "banner", id: "not-kept", role: "alert", hidden: true });
     this.replaceChildren(
       iconButton("menu", say("header.chats"), { class: "icon-button only-narrow", id: "show-chats", "aria-expanded": "false", "aria-controls": "left", onclick: toggleChats }),
       make("b", { class: "brand" }, "Batchat"),
@@ -34,6 +35,7 @@ class PageHeader extends HTMLElement {
       make("span", { class: "spacer" }),
       languageButton(),
       this.banner,
+      this.unkept,
     );
     this.drawEngine();
   }
@@ -46,6 +48,15 @@ class PageHeader extends HTMLElement {
     if (this.details) this.details.textContent = engineWords();
     this.details?.toggleAttribute("hidden", !engineWords());
     this.drawFailure();
+    this.drawHistory();
+  }
+
+  /** Nothing is being kept: said for as long as it is so. */
+  drawHistory() {
+    if (!this.unkept) return;
+    const failing = engineStatus()?.history === "failing";
+    setText(this.unkept, failing ? say("history.failing") : "");
+    this.unkept.hidden = !failing;
   }
 
   drawFailure() {

@@ -12,7 +12,7 @@ import { askStatus, whyRefused } from "./server.js";
 import { isCrowded, watchTabs } from "./tabs.js";
 
 /** @type {Array<keyof Events>} */
-const NAMES = ["status", "messages", "text", "turn", "chats", "mine", "board"];
+const NAMES = ["status", "messages", "text", "turn", "chats", "chats_changed", "mine", "board"];
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 8000;
 /** A lost connection is worth a word only when it stays lost. */

@@ -117,6 +117,16 @@ export function percent(share) {
   return new Intl.NumberFormat(language, { style: "percent" }).format(share);
 }
 
+/** @param {number} time  Unix milliseconds -> "Thursday" */
+export function dayName(time) {
+  return new Intl.DateTimeFormat(language, { weekday: "long" }).format(time);
+}
+
+/** @param {number} time  Unix milliseconds -> "October 2026" */
+export function monthName(time) {
+  return new Intl.DateTimeFormat(language, { month: "long", year: "numeric" }).format(time);
+}
+
 function chooseLanguage() {
   // A page may ask for a language in its address (assets/board.html).
   const wanted = [document.documentElement.dataset.language ?? "", remembered(), ...navigator.languages].map((each) => each.split("-")[0] ?? "");

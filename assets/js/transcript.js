@@ -5,7 +5,7 @@
  *
  * @import {Message, MessagesEvent, Problem, TextEvent, TurnEvent} from "./protocol.js"
  */
-import { currentChat, newChat } from "./address.js";
+import { currentChat, newChat, newId, showChat } from "./address.js";
 import { sendText } from "./composer.js";
 import { controls } from "./controls.js";
 import { icon, make } from "./dom.js";
@@ -13,7 +13,7 @@ import { Follower } from "./follow.js";
 import { emit, on } from "./hub.js";
 import { isSendKey } from "./keys.js";
 import { Answer, Question, drawMessage } from "./message.js";
-import { problemText, regenerate, sendMessage, showVersion } from "./server.js";
+import { branchChat, goOn, problemText, regenerate, sendMessage, showVersion } from "./server.js";
 import { say } from "./texts.js";
 
 const EXAMPLES = ["welcome.example.letter", "welcome.example.batching", "welcome.example.story", "welcome.example.code"];
@@ -183,7 +183,7 @@ class ChatTranscript extends HTMLElement {
   speakState(answer) {
     if (!answer.ended) return this.speak(answer.above?.textContent ?? "");
     this.speak(answer.tailText.data);
-    this.speak(answer.mark?.textContent || say("message.finished"));
+    this.speak(answer.mark?.firstChild?.textContent || say("message.finished"));
   }
 
   /** @param {MouseEvent} event */
@@ -207,6 +207,8 @@ class ChatTranscript extends HTMLElement {
       else if (!drawn) return;
       else if (action === "copy") await copy(button, drawn.message.text);
       else if (action === "regenerate") await regenerate(currentChat(), { message: id, ...controls() });
+      else if (action === "continue") await goOn(currentChat(), { message: id, ...controls() });
+      else if (action === "branch") await branch(id);
       else if (action === "version-previous") await showVersion(currentChat(), id, drawn.message.version - 1);
       else if (action === "version-next") await showVersion(currentChat(), id, drawn.message.version + 1);
       else if (drawn instanceof Question) await this.edit(drawn, action);
@@ -251,6 +253,13 @@ class ChatTranscript extends HTMLElement {
 function isSame(one, other) {
   const settled = one.role === "user" || one.state === "ended";
   return settled && ["id", "text", "version", "versions", "state", "end"].every((key) => one[/** @type {"id"} */ (key)] === other?.[/** @type {"id"} */ (key)]);
+}
+
+/** The messages up to this one begin a conversation of their own, which is shown. @param {string} message */
+async function branch(message) {
+  const id = newId();
+  await branchChat(currentChat(), message, id);
+  showChat(id);
 }
 
 /** @param {Element} button */

@@ -12,6 +12,8 @@ import orjson
 import pytest
 
 from webui.batch.board import EngineFacts
+from webui.data_folder import NONE
+from webui.history.keeper import History
 from webui.server.app import App
 from webui.server.stream import FRAME_EVERY, Everybody, TabStream
 from webui.settings import Settings
@@ -21,7 +23,7 @@ GUARD = {"x-batchat": "1"}
 
 @pytest.fixture
 async def app() -> App:
-    app = App(Settings())
+    app = App(Settings(data_dir=NONE))
     app.board.reset(EngineFacts(4, "CPU", True))
     request = app.board.opened("page-canary", 7)
     app.board.closed("page-canary", [request], "aborted")
@@ -111,7 +113,7 @@ class Watcher:
 async def test_a_frame_is_made_once_however_many_watch_and_not_at_all_while_nobody_does() -> None:
     frames: Any = CountedFrames()
     supervisor: Any = SimpleNamespace(status=lambda: {})
-    everybody = Everybody(supervisor, frames)
+    everybody = Everybody(supervisor, frames, History(None))
     await asyncio.sleep(2 * FRAME_EVERY)
     assert frames.made == 0
     watchers = [Watcher(everybody) for _ in range(20)]

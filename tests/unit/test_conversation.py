@@ -75,9 +75,9 @@ def test_whatever_is_added_and_chosen_nothing_is_lost_and_the_path_is_a_path(ste
 
 
 def test_the_title_is_one_short_line() -> None:
-    assert talk("two\n lines").title() == "two lines"
-    assert talk("x" * 100).title(10) == "x" * 9 + "…"
-    assert Conversation("c", "v").title() == ""
+    assert talk("two\n lines").heading.title == "two lines"
+    assert talk("x" * 100).heading.title == "x" * 59 + "…"
+    assert Conversation("c", "v").heading.title == ""
 
 
 def test_sampling_takes_what_is_in_range_and_keeps_the_rest() -> None:

@@ -22,6 +22,7 @@ from starlette.routing import Route
 
 from webui.admission import Admission
 from webui.batch.board import Board
+from webui.data_folder import NONE
 from webui.engines.local import LocalEngine
 from webui.engines.supervisor import Supervisor
 from webui.errors import BadInput, BadSetting, QueueFull, TooManyRequests
@@ -338,7 +339,7 @@ def test_admission_counts_what_is_in_and_nothing_else(requests: list[tuple[str, 
 
 
 async def test_the_page_says_when_to_come_back_too() -> None:
-    app = App(Settings(max_waiting=0))
+    app = App(Settings(max_waiting=0, data_dir=NONE))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app.asgi), base_url="http://testserver") as client:
         refused = await client.post(f"/api/chats/{'0' * 32}/messages", json={"text": "Hello!"}, headers={"x-batchat": "1"})
     assert refused.status_code == 503 and refused.json()["error"]["code"] == "queue_full"

@@ -115,3 +115,22 @@ def test_the_budget_is_kept_or_the_message_refused_with_both_numbers(
 def test_a_short_answer_needs_little_room(builder: PromptBuilder) -> None:
     messages = talk("word " * 60, "word " * 60, "word")
     assert builder.measure(messages, max_tokens=1).used >= builder.measure(messages, max_tokens=None).used
+
+
+def test_an_answer_is_continued_after_its_own_text(tokenizer: Any) -> None:
+    builder = PromptBuilder(tokenizer, 2048)
+    begun = talk("Hello!", "Once upon a")
+    whole = tokenizer.decode(builder.build(begun, "Be kind.").ids)
+    assert whole == tokenizer.decode(builder.build(begun[:1], "Be kind.").ids) + "Once upon a"
+    assert builder.build(talk("Hello!", "")).ids == builder.build(talk("Hello!")).ids
+
+
+def test_a_long_conversation_is_continued_with_its_question(tokenizer: Any) -> None:
+    builder = PromptBuilder(tokenizer, 128)
+    messages = talk(*["some words of a long talk " * 4] * 6, "the question", "the answer so far")
+    prompt = builder.build(messages)
+    assert 0 < prompt.dropped <= len(messages) - 2 and len(prompt.ids) < 128
+    text = tokenizer.decode(prompt.ids)
+    assert "the question" in text and text.endswith("the answer so far")
+    with pytest.raises(MessageTooLong):
+        builder.build(talk("a question", "an answer without end " * 200))

@@ -37,8 +37,15 @@ COMPOSED = (
     "term.",
 )
 PLURALS = (".one", ".two", ".few", ".other")
-# What a visitor never sees: these end the program before there is a page …
-TERMINAL_ONLY = {"bad_setting", "port_taken", "address_unusable", "compile_refused"}
+# What a visitor never sees: these end the program before there is a page, or stand in its log …
+TERMINAL_ONLY = {
+    "bad_setting",
+    "port_taken",
+    "address_unusable",
+    "compile_refused",
+    "database_missing",
+    "database_too_new",
+}
 # … and these answer programs.
 API_ONLY = {"invalid_api_key", "unknown_path", "wrong_method", "body_too_large", "too_many_requests", "engine_restarting"}
 

@@ -6,6 +6,7 @@ It wires rooms together and decides nothing that they decide. The process around
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
@@ -21,18 +22,21 @@ from webui.admission import Admission
 from webui.batch.board import Board
 from webui.batch.frames import Frames
 from webui.chats import Chats
+from webui.data_folder import DATABASE, DataFolder
 from webui.demo_traffic import DemoTraffic
 from webui.engines.local import LocalEngines
 from webui.engines.supervisor import Supervisor
-from webui.errors import Internal, WebuiError
+from webui.errors import BadSetting, Internal, WebuiError
+from webui.history.keeper import History
 from webui.rbln.metrics_exporter import MetricsExporter
 from webui.server.board_api import BoardApi
 from webui.server.chat_api import ChatApi
+from webui.server.list_api import ListApi
 from webui.server.metrics import Metrics
 from webui.server.openai_api import OpenAIApi
 from webui.server.page import ASSETS, PUBLIC, Assets, Page
 from webui.server.stream import Everybody
-from webui.server.visitors import VisitorCookie
+from webui.server.visitors import Signer, VisitorCookie
 from webui.server.wall import wall
 from webui.settings import Settings
 
@@ -55,18 +59,24 @@ class App:
 
     Args:
         settings: all settings.
+
+    Raises:
+        BadSetting
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.board = Board()
         self.supervisor = Supervisor(LocalEngines(settings, self.board), self._engine_changed)
+        data = DataFolder(settings.data_dir)
+        self.history = History(_database(settings, data), settings.keep_days, self._history_changed)
+        self._signer = Signer(data.key())
         admission = Admission(settings.max_waiting, lanes=lambda: self.board.lanes.count)
-        self.chats = Chats(self.supervisor, self.board, settings, admission)
+        self.chats = Chats(self.supervisor, self.board, settings, admission, self.history)
         self.api = OpenAIApi(self.supervisor, self.board, admission, settings)
-        self.demo = DemoTraffic(self.supervisor, self.board, self.chats.prompt, self.chats.is_here, settings.grace)
+        self.demo = DemoTraffic(self.supervisor, self.board, self.chats.prompt, self.chats.library.is_here, settings.grace)
         self.frames = Frames(self.board, lambda: self.demo.count)
-        self.everybody = Everybody(self.supervisor, self.frames)
+        self.everybody = Everybody(self.supervisor, self.frames, self.history)
         self.page = Page()
         self.npu_metrics = _npu_metrics(settings, self.board)
         self.asgi = self._assemble()
@@ -80,13 +90,14 @@ class App:
                 Route("/health", self._health),
                 Route("/api/status", self._status),
                 Route("/metrics", metrics.scrape),
+                *ListApi(self.chats.library).routes(),
                 *chat_api.routes(),
                 *board_api.routes(),
                 Route("/board", wall),
                 *(Mount(f"/assets/{folder}", Assets(directory=ASSETS / folder)) for folder in PUBLIC),
                 Mount("/", self.page),
             ],
-            middleware=[Middleware(VisitorCookie, path=self.settings.root_path)],
+            middleware=[Middleware(VisitorCookie, path=self.settings.root_path, signer=self._signer)],
             exception_handlers={WebuiError: self._say_error, HTTPException: _say_http_error, Exception: _say_internal_error},
         )
         return SecurityHeaders(self.api.around(page))
@@ -97,13 +108,17 @@ class App:
         self.api.engine_changed()
         self.everybody.tell_status()
 
+    def _history_changed(self) -> None:
+        self.chats.library.history_changed()
+        self.everybody.tell_status()
+
     async def _health(self, request: Request) -> Response:
         """503 until the engine is ready, as vLLM's own server has it."""
         return Response(status_code=200 if self.supervisor.engine is not None else 503)
 
     async def _status(self, request: Request) -> Response:
         engine = self.supervisor.engine
-        status: dict[str, Any] = {**self.supervisor.status(), "version": webui.__version__, "page": self.page.mounted}
+        status: dict[str, Any] = {**self.everybody.status(), "version": webui.__version__, "page": self.page.mounted}
         if engine is not None:
             status |= {"effective": engine.info.effective, "versions": engine.info.versions}
         status["requests"] = {"running": self.board.step.running, "waiting": self.board.step.waiting}
@@ -121,6 +136,22 @@ def _npu_metrics(settings: Settings, board: Board) -> MetricsExporter | None:
         return None
     visible = os.environ.get("RBLN_VISIBLE_DEVICES", "")
     return MetricsExporter(settings.npu_metrics_url, lambda: board.generated, visible)
+
+
+def _database(settings: Settings, data: DataFolder) -> Path | str | None:
+    """What keeps the conversations.
+
+    Raises:
+        BadSetting: for a URL that is none, and for one without a folder: the key that tells visitors apart is kept there.
+    """
+    if settings.database_url is None:
+        return None if data.path is None else data.path / DATABASE
+    if data.path is None:
+        raise BadSetting(setting="--database-url", reason="wants a folder for the key of the visitors' cookies: --data-dir")
+    from webui.history.store import database_url
+
+    database_url(settings.database_url)
+    return settings.database_url
 
 
 class SecurityHeaders:

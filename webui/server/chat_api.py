@@ -1,4 +1,4 @@
-"""What the page asks of the server, as small JSON requests: send, stop, regenerate, edit, versions, budget.
+"""What the page asks about one conversation, as small JSON requests: send, stop, regenerate, edit, versions, budget.
 
 It turns HTTP into calls of `chats.py` and back, and knows nothing of engines. A request that changes something must bear a
 header that another origin's page cannot send without asking first, so that no foreign page acts in a visitor's name.
@@ -16,10 +16,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from webui.chats import Chat, Chats
+from webui.chats import Chats
 from webui.conversation import Sampling
 from webui.engines.supervisor import Supervisor
 from webui.errors import BadInput
+from webui.library import Chat
 from webui.server.stream import ChatEvents, Everybody, TabStream
 
 BODY_AT_MOST = 2_000_000  # bytes
@@ -52,10 +53,11 @@ class ChatApi:
             Route("/api/stream", self.stream),
             Route(chat + "/messages", self.send, methods=["POST"]),
             Route(chat + "/regenerate", self.regenerate, methods=["POST"]),
+            Route(chat + "/continue", self.go_on, methods=["POST"]),
             Route(chat + "/stop", self.stop, methods=["POST"]),
             Route(chat + "/version", self.version, methods=["POST"]),
             Route(chat + "/budget", self.budget, methods=["POST"]),
-            Route(chat, self.delete, methods=["DELETE"]),
+            Route(chat + "/branch", self.branch, methods=["POST"]),
         ]
 
     async def stream(self, request: Request) -> Any:
@@ -63,8 +65,8 @@ class ChatApi:
         if request.query_params.get("board") == "1":
             return TabStream(self._everybody)
         name = visitor_of(request)
-        chat = self._chats.open(request.query_params.get("chat", ""), name)
-        return TabStream(self._everybody, ChatEvents(self._chats.visitor(name), chat))
+        chat = await self._chats.library.open(request.query_params.get("chat", ""), name)
+        return TabStream(self._everybody, ChatEvents(chat))
 
     async def send(self, request: Request) -> Response:
         """A question, or another version of an earlier one."""
@@ -72,15 +74,22 @@ class ChatApi:
             replaces = body.get("replaces")
             if replaces is not None and not isinstance(replaces, str):
                 raise BadInput(field="replaces", reason="the id of a message is wanted")
-            text, system = _text(body, "text"), _text(body, "system")
+            text, system = text_in(body, "text"), text_in(body, "system")
             answer = await self._chats.send(chat, text, system, self._sampling(body), replaces)
         return JSONResponse({"message": answer.id}, 202)
 
     async def regenerate(self, request: Request) -> Response:
         """Another version of an answer."""
         async with self._opened(request) as (chat, body):
-            message, system = _text(body, "message"), _text(body, "system")
+            message, system = text_in(body, "message"), text_in(body, "system")
             answer = await self._chats.regenerate(chat, message, system, self._sampling(body))
+        return JSONResponse({"message": answer.id}, 202)
+
+    async def go_on(self, request: Request) -> Response:
+        """More of an answer that was cut short."""
+        async with self._opened(request) as (chat, body):
+            message, system = text_in(body, "message"), text_in(body, "system")
+            answer = await self._chats.go_on(chat, message, system, self._sampling(body))
         return JSONResponse({"message": answer.id}, 202)
 
     async def stop(self, request: Request) -> Response:
@@ -96,32 +105,32 @@ class ChatApi:
             version = body.get("version")
             if not isinstance(version, int):
                 raise BadInput(field="version", reason="a whole number is wanted")
-            self._chats.choose(chat, _text(body, "message"), version)
+            self._chats.choose(chat, text_in(body, "message"), version)
         return JSONResponse({})
 
     async def budget(self, request: Request) -> Response:
         """How much of the context the conversation takes with the draft."""
         async with self._opened(request) as (chat, body):
-            text, system = _text(body, "text"), _text(body, "system")
+            text, system = text_in(body, "text"), text_in(body, "system")
             budget = await self._chats.budget(chat, text, system, self._sampling(body))
         return JSONResponse(asdict(budget))
 
-    async def delete(self, request: Request) -> Response:
-        """Forgets a conversation."""
-        check_guard(request)
-        self._chats.delete(request.path_params["chat"], visitor_of(request))
-        return JSONResponse({})
+    async def branch(self, request: Request) -> Response:
+        """Another conversation that begins with the messages up to one of this."""
+        async with self._opened(request) as (chat, body):
+            await self._chats.library.branch(chat, text_in(body, "message"), text_in(body, "branch"))
+        return JSONResponse({}, 201)
 
     @asynccontextmanager
     async def _opened(self, request: Request) -> AsyncIterator[tuple[Chat, dict[str, Any]]]:
         """The conversation that the request is about, and its body."""
         check_guard(request)
         body = await body_of(request)
-        chat = self._chats.open(request.path_params["chat"], visitor_of(request))
+        chat = await self._chats.library.open(request.path_params["chat"], visitor_of(request))
         try:
             yield chat, body
         finally:
-            self._chats.forget_if_unused(chat)
+            self._chats.library.forget_if_unused(chat)
 
     def _sampling(self, body: dict[str, Any]) -> Sampling:
         values = body.get("sampling", {})
@@ -132,24 +141,37 @@ class ChatApi:
 
 
 def check_guard(request: Request) -> None:
-    """Raises BadInput unless the request bears the header that another origin's page cannot send."""
+    """Refuses a request that another origin's page may have sent.
+
+    Raises:
+        BadInput
+    """
     if GUARD not in request.headers:
         raise BadInput(field=GUARD, reason="this header is wanted with every request that changes something")
 
 
-async def body_of(request: Request) -> dict[str, Any]:
-    """The JSON object that came with a request.
+async def content_of(request: Request, at_most: int = BODY_AT_MOST) -> bytes:
+    """The request's body, of so many bytes at most.
 
     Raises:
-        BadInput: if it is none, or too large.
+        BadInput
     """
     content = bytearray()
     async for part in request.stream():
         content += part
-        if len(content) > BODY_AT_MOST:
-            raise BadInput(field="body", reason=f"more than {BODY_AT_MOST} bytes")
+        if len(content) > at_most:
+            raise BadInput(field="body", reason=f"more than {at_most} bytes")
+    return bytes(content)
+
+
+async def body_of(request: Request) -> dict[str, Any]:
+    """The JSON object in the request's body.
+
+    Raises:
+        BadInput
+    """
     try:
-        body = orjson.loads(content or b"{}")
+        body = orjson.loads(await content_of(request) or b"{}")
     except orjson.JSONDecodeError:
         raise BadInput(field="body", reason="is not JSON") from None
     if not isinstance(body, dict):
@@ -157,7 +179,12 @@ async def body_of(request: Request) -> dict[str, Any]:
     return body
 
 
-def _text(body: dict[str, Any], field: str) -> str:
+def text_in(body: dict[str, Any], field: str) -> str:
+    """A text in the body; empty if there is none.
+
+    Raises:
+        BadInput
+    """
     value = body.get(field, "")
     if not isinstance(value, str):
         raise BadInput(field=field, reason="a text is wanted")

@@ -92,6 +92,7 @@ async def _load(app: App) -> None:
     Gradio is imported while the engine's own processes start and this one would only wait for them. At the same time as
     vLLM, for which there is but one interpreter lock, it would make the engine ready a quarter later than vLLM's own server.
     """
+    app.history.start()
     app.supervisor.start()
     if app.npu_metrics is not None:
         app.npu_metrics.start()
@@ -117,6 +118,7 @@ async def _end(
     await asyncio.gather(serving, loading, return_exceptions=True)
     stopping = asyncio.create_task(app.supervisor.stop())
     await asyncio.wait([stopping, hurrying], return_when=asyncio.FIRST_COMPLETED)
+    await app.history.close()
     hurrying.cancel()
     await app.page.close()
     await in_background(end_children)  # an engine that was just starting waits for its process in a thread

@@ -11,14 +11,16 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from typing import Any
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from webui.batch.frames import Frames
 from webui.channel import Channel, Mailbox, encode
-from webui.chats import Chat, Visitor
 from webui.engines.supervisor import Supervisor
+from webui.history.keeper import History
+from webui.library import Chat
 
 PING_EVERY = 15.0  # seconds; shorter than the idle time-out of the usual proxies (60 s)
 PING = b": ping\n\n"
@@ -37,14 +39,16 @@ class Everybody:
     Args:
         supervisor: has the engine.
         frames: makes the board's frames; each is made and serialised once however many watch, and not at all while nobody does.
+        history: knows whether conversations are kept.
 
     Attributes:
         bytes_sent: over all streams since the start.
     """
 
-    def __init__(self, supervisor: Supervisor, frames: Frames) -> None:
+    def __init__(self, supervisor: Supervisor, frames: Frames, history: History) -> None:
         self._supervisor = supervisor
         self._frames = frames
+        self._history = history
         self._channel = Channel(on_watched=self._begin)
         self._up_to_date = Channel()  # those who have a full frame
         self._newcomers: set[Mailbox] = set()
@@ -57,14 +61,18 @@ class Everybody:
         """How many streams are open."""
         return self._channel.watchers
 
+    def status(self) -> dict[str, Any]:
+        """What the engine is doing, and whether conversations are kept."""
+        return {**self._supervisor.status(), "history": self._history.state}
+
     def tell_status(self) -> None:
-        """Sends the engine's new state."""
-        self._channel.send(encode("status", self._supervisor.status()))
+        """Sends the new state."""
+        self._channel.send(encode("status", self.status()))
 
     @contextlib.contextmanager
     def watched_by(self, mailbox: Mailbox) -> Iterator[None]:
         """Sends to this mailbox from now on, the present first; the board with its next frame."""
-        mailbox.put(RETRY + encode("status", self._supervisor.status()))
+        mailbox.put(RETRY + encode("status", self.status()))
         self._newcomers.add(mailbox)
         self._channel.join(mailbox)
         if self._closed:
@@ -134,18 +142,16 @@ class ChatEvents:
     """The events of one conversation and of the visitor whose it is.
 
     Args:
-        visitor: whose events it gets.
         chat: the conversation that the tab shows.
     """
 
-    def __init__(self, visitor: Visitor, chat: Chat) -> None:
-        self._visitor = visitor
+    def __init__(self, chat: Chat) -> None:
         self._chat = chat
 
     @contextlib.contextmanager
     def __call__(self, mailbox: Mailbox, seen: str) -> Iterator[None]:
         """Sends them to a mailbox, from behind the last event that it saw."""
-        channel, visitor = self._chat.channel, self._visitor
+        channel, visitor = self._chat.channel, self._chat.owner
         missed = channel.since(seen)
         if missed is None:
             missed = encode("messages", self._chat.view(), channel.position)

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from webui.data_folder import NONE
 from webui.rbln import metrics_exporter
 from webui.rbln.metrics_exporter import MetricsExporter, parse
 from webui.server.app import App
@@ -131,7 +132,7 @@ async def test_an_exporter_that_fails_is_said_once_and_leaves_nothing(
 
 
 async def test_the_app_publishes_it(exporter: Exporter) -> None:
-    app = App(Settings(npu_metrics_url=url(exporter)))
+    app = App(Settings(npu_metrics_url=url(exporter), data_dir=NONE))
     assert app.npu_metrics is not None
     app.npu_metrics.start()
     transport = httpx.ASGITransport(app.asgi)
@@ -144,5 +145,7 @@ async def test_the_app_publishes_it(exporter: Exporter) -> None:
     await app.npu_metrics.stop()
     assert [npu["name"] for npu in status["npu"]["npus"]] == ["rbln0", "rbln1"]
     assert status["npu"]["npus"][0]["utilization"] == 0.875
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(App(Settings()).asgi), base_url="http://test") as client:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(App(Settings(data_dir=NONE)).asgi), base_url="http://test"
+    ) as client:
         assert "npu" not in (await client.get("/api/status")).json()

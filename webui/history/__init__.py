@@ -1,0 +1,1 @@
+"""Conversations that outlive the process: kept in SQLite or PostgreSQL, read back after a restart."""

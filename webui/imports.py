@@ -1,0 +1,266 @@
+"""Reads files of conversations: ours (see `exports.py`), Open WebUI's and ChatGPT's exports.
+
+What a file says is believed as little as what a person types: roles, ends and numbers are checked, ids are made anew, and only
+questions and answers are taken; what stands between them (system prompts, tools) is passed over. It knows nothing of visitors
+beyond their name.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+import time
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import orjson
+
+from webui.conversation import Conversation, End, Heading, Message, Role, Timing, one_line
+from webui.errors import NotAnExport
+from webui.exports import FORMAT, VERSION
+
+CONVERSATIONS_AT_MOST = 20_000
+MESSAGES_AT_MOST = 500_000  # of one file
+TEXT_AT_MOST = 1_000_000  # characters of one message
+TITLE_AT_MOST = 200  # characters
+_ROLES = typing.get_args(Role)
+_ENDS = typing.get_args(End)
+
+
+@dataclass(slots=True)
+class _Node:
+    """A message as a file has it; `message` is None for one that is passed over."""
+
+    id: str
+    parent: str | None
+    message: Message | None
+
+
+def read(content: bytes, visitor: str) -> list[Conversation]:
+    """The conversations of a file, as this visitor's.
+
+    Raises:
+        NotAnExport: if there are none, or the file is none of the three kinds.
+    """
+    try:
+        body = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        raise NotAnExport(reason="it is not JSON") from None
+    read_one, items = _kind(body)
+    if len(items) > CONVERSATIONS_AT_MOST:
+        raise NotAnExport(reason=f"more than {CONVERSATIONS_AT_MOST} conversations")
+    conversations, room = [], MESSAGES_AT_MOST
+    for item in items:
+        if isinstance(item, dict) and len(conversation := read_one(item, visitor)):
+            conversations.append(conversation)
+            room -= len(conversation)
+        if room < 0:
+            raise NotAnExport(reason=f"more than {MESSAGES_AT_MOST} messages")
+    if not conversations:
+        raise NotAnExport(reason="there is no message in it")
+    return conversations
+
+
+def _kind(body: Any) -> tuple[Any, list[Any]]:
+    """What reads each item of the file, and the items."""
+    if isinstance(body, dict) and body.get("format") == FORMAT:
+        if body.get("version") != VERSION or not isinstance(body.get("conversations"), list):
+            raise NotAnExport(reason="it was written by another version of the app")
+        return _ours, body["conversations"]
+    items = body if isinstance(body, list) else [body]
+    first = next((item for item in items if isinstance(item, dict)), {})
+    if isinstance(first.get("mapping"), dict):
+        return _chatgpt, items
+    if isinstance(first.get("chat"), dict):
+        return _open_webui, items
+    raise NotAnExport(reason="it is neither this app's file nor Open WebUI's nor ChatGPT's")
+
+
+# Ours
+
+
+def _ours(item: Mapping[str, Any], visitor: str) -> Conversation:
+    messages = [each for each in _list(item.get("messages")) if isinstance(each, dict)]
+    nodes = [_Node(_text(each.get("id")), _optional(each.get("parent")), _our_message(each)) for each in messages]
+    choices = item.get("choices")
+    return _assembled(item, nodes, visitor, choices=choices if isinstance(choices, dict) else {})
+
+
+def _our_message(item: Mapping[str, Any]) -> Message | None:
+    silent = item.get("role") == "assistant"  # an answer that was stopped before its first word is still a version
+    message = _message(item.get("role"), item.get("text"), item.get("created"), may_be_empty=silent)
+    if message is not None and message.role == "assistant":
+        message.end = item["end"] if item.get("end") in _ENDS else "interrupted"
+        message.timing = _timing(item.get("timing"))
+        dropped = item.get("dropped")
+        message.dropped = dropped if isinstance(dropped, int) and dropped > 0 else 0
+    return message
+
+
+def _timing(value: Any) -> Timing | None:
+    if not isinstance(value, dict):
+        return None
+    numbers: dict[str, Any] = {f.name: value.get(f.name) for f in fields(Timing)}
+    return Timing(**numbers) if all(_is_number(number) for number in numbers.values()) else None
+
+
+# Open WebUI: {"title", "chat": {"history": {"messages": {id: {"parentId", "role", "content", "timestamp"}}, "currentId"}}}
+
+
+def _open_webui(item: Mapping[str, Any], visitor: str) -> Conversation:
+    chat = item.get("chat")
+    chat = chat if isinstance(chat, dict) else {}
+    history = chat.get("history")
+    history = history if isinstance(history, dict) else {}
+    messages = history.get("messages")
+    nodes = [
+        _Node(id, _optional(each.get("parentId")), _message(each.get("role"), each.get("content"), each.get("timestamp")))
+        for id, each in (messages if isinstance(messages, dict) else {}).items()
+        if isinstance(each, dict)
+    ]
+    heading = {
+        "title": item.get("title") or chat.get("title"),
+        "named": True,
+        "pinned": item.get("pinned"),
+        "created": item.get("created_at"),
+        "updated": item.get("updated_at"),
+    }
+    return _assembled(heading, nodes, visitor, shown=_optional(history.get("currentId")))
+
+
+# ChatGPT: {"title", "mapping": {id: {"parent", "message": {"author", "content": {"parts"}, "create_time"}}}, "current_node"}
+
+
+def _chatgpt(item: Mapping[str, Any], visitor: str) -> Conversation:
+    mapping = item.get("mapping")
+    nodes = [
+        _Node(id, _optional(each.get("parent")), _chatgpt_message(each.get("message")))
+        for id, each in (mapping if isinstance(mapping, dict) else {}).items()
+        if isinstance(each, dict)
+    ]
+    heading = {
+        "title": item.get("title"),
+        "named": True,
+        "created": item.get("create_time"),
+        "updated": item.get("update_time"),
+    }
+    return _assembled(heading, nodes, visitor, shown=_optional(item.get("current_node")))
+
+
+def _chatgpt_message(value: Any) -> Message | None:
+    if not isinstance(value, dict):
+        return None
+    author, content = value.get("author"), value.get("content")
+    if (
+        not isinstance(author, dict)
+        or not isinstance(content, dict)
+        or content.get("content_type") not in ("text", "multimodal_text")
+    ):
+        return None
+    parts = [part for part in _list(content.get("parts")) if isinstance(part, str)]
+    return _message(author.get("role"), "\n".join(parts), value.get("create_time"))
+
+
+# What they have in common
+
+
+def _message(role: Any, text: Any, created: Any, may_be_empty: bool = False) -> Message | None:
+    """A question or an answer; None for anything else, and for one without a word."""
+    if role not in _ROLES or not isinstance(text, str) or not (text.strip() or may_be_empty):
+        return None
+    message = Message(role, text[:TEXT_AT_MOST], created=_time(created))
+    message.end = "stop" if role == "assistant" else None
+    return message
+
+
+def _assembled(
+    item: Mapping[str, Any],
+    nodes: list[_Node],
+    visitor: str,
+    shown: str | None = None,
+    choices: Mapping[str, Any] | None = None,
+) -> Conversation:
+    """The tree of those messages that are taken.
+
+    Args:
+        item: title, pinned, created and updated, unchecked.
+        nodes: unchecked too: they may name parents that are not there, or go in circles.
+        shown: the message at which the shown path ends.
+        choices: as a heading has them, in the file's ids.
+    """
+    conversation = Conversation(secrets.token_hex(16), visitor)
+    by_id = {node.id: node for node in nodes}
+    for node in _parents_first(nodes, by_id):
+        if node.message is not None:
+            above = _taken_above(node, by_id)
+            node.message.parent = above.id if above else None
+            conversation.add(node.message)
+    if shown in by_id:
+        _show(conversation, by_id[shown], by_id)
+    for child in (choices or {}).values():
+        chosen = by_id.get(child) if isinstance(child, str) else None
+        if chosen is not None and chosen.message is not None:
+            _choose(conversation, chosen.message)
+    if item.get("named") is True and isinstance(item.get("title"), str):
+        conversation.rename(one_line(item["title"], TITLE_AT_MOST))
+    heading: Heading = conversation.heading
+    heading.pinned = item.get("pinned") is True
+    heading.created, heading.updated = _time(item.get("created")), _time(item.get("updated"))
+    return conversation
+
+
+def _parents_first(nodes: list[_Node], by_id: Mapping[str, _Node]) -> Iterator[_Node]:
+    """The nodes in the file's order, but each behind its parent; those of a circle are left out."""
+    given: set[str] = set()
+    for node in nodes:
+        line: list[_Node] = []
+        at: _Node | None = node
+        while at is not None and at.id not in given and len(line) <= len(nodes):
+            line.append(at)
+            at = by_id.get(at.parent) if at.parent else None
+        if len(line) <= len(nodes):
+            given.update(each.id for each in line)
+            yield from reversed(line)
+
+
+def _taken_above(node: _Node, by_id: Mapping[str, _Node]) -> Message | None:
+    """The nearest message above that is taken."""
+    at = by_id.get(node.parent) if node.parent else None
+    while at is not None and at.message is None:
+        at = by_id.get(at.parent) if at.parent else None
+    return at.message if at else None
+
+
+def _show(conversation: Conversation, node: _Node, by_id: Mapping[str, _Node]) -> None:
+    message = node.message or _taken_above(node, by_id)
+    for each in conversation.path(message.id) if message else ():
+        _choose(conversation, each)
+
+
+def _choose(conversation: Conversation, message: Message) -> None:
+    version, _ = conversation.versions(message.id)
+    conversation.choose(message.id, version)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _optional(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _time(value: Any) -> float:
+    """Unix seconds; now for what is none, or lies in the future."""
+    now = time.time()
+    return min(float(value), now) if _is_number(value) else now
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
