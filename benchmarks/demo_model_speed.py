@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 
 from benchmarks.chat_load import prompts
-from webui.batch.board import percentile
+from webui.batch.latency import percentile
 from webui.conversation import Message, Sampling
 from webui.data_folder import NONE
 from webui.engines.local import LocalEngine, prepare_environment

@@ -18,6 +18,7 @@ from webui.channel import Mailbox
 from webui.conversation import Sampling
 from webui.errors import BadInput, ChatNotFound
 from webui.history import keeper
+from webui.server.stream import ChatEvents
 
 ME, YOU = "me", "you"
 
@@ -124,6 +125,7 @@ async def test_an_ending_server_says_interrupted_a_visitor_stopped(world: World)
     await world.chats.close(0)
     ends = [last.end for chat in (mine, yours) if (last := chat.conversation.last())]
     assert ends == ["aborted", "interrupted"]
+    assert world.chats.ends == {"aborted": 1, "interrupted": 1}
 
 
 # When the history fails
@@ -313,6 +315,15 @@ async def asked(world: World, client: httpx.AsyncClient, question: str, answer: 
     await world.engine.say(answer, "stop")
     await turn.wait()
     return id
+
+
+async def test_a_visitor_is_here_while_a_tab_has_the_page(forgetful: World) -> None:
+    chat, tab = await forgetful.library.open("0" * 32, ME), Mailbox()
+    assert not forgetful.library.is_here(ME)
+    with ChatEvents(chat)(tab, ""):
+        assert forgetful.library.is_here(ME) and not forgetful.library.is_here(YOU)
+        assert events(tab, "messages") and events(tab, "chats") == [[]] and events(tab, "mine") == [[]]
+    assert not forgetful.library.is_here(ME)
 
 
 async def test_nobody_reaches_anothers_conversation(world: World) -> None:
