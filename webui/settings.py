@@ -49,6 +49,10 @@ def _engine(help: str, *, default: Any = None, **limits: Any) -> Any:
     return _setting(default, help, group="engine", **limits)
 
 
+def _remote(help: str, *, default: Any = None, **limits: Any) -> Any:
+    return _setting(default, help, group="remote", **limits)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The settings in force. `None` means: not given, the engine's own default holds."""
@@ -71,6 +75,10 @@ class Settings:
         (), "origin whose web pages may use the API (CORS), such as https://example.org; may be given several times"
     )
     log_level: str = _setting("info", "how much the terminal shows", choices=("debug", "info", "warning", "error"))
+
+    engine: str = _remote("what answers: vLLM in this process, or a Triton server", default="local", choices=("local", "triton"))
+    url: str | None = _remote("the Triton server's address for gRPC, such as 127.0.0.1:8001")
+    model_name: str = _remote("the model's name at the Triton server", default="vllm_model")
 
     model: str = _engine("model folder or Hugging Face id", default=str(DEMO_MODEL))
     tokenizer: str | None = _engine("tokenizer folder or id, if not the model's own")
@@ -134,6 +142,7 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument("--config", metavar="FILE", help="TOML file with settings")
     groups = {
         "app": parser.add_argument_group("the app"),
+        "remote": parser.add_argument_group("an engine elsewhere"),
         "engine": parser.add_argument_group("the engine (vLLM's own names)"),
     }
     for name, f in FIELDS.items():
@@ -177,7 +186,17 @@ def load(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
     values: dict[str, Any] = {}
     for source in (_from_file(file) if file else {}, _from_environment(environment), _from_flags(flags)):
         values.update(source)
-    return Settings(**values)
+    settings = Settings(**values)
+    _check_together(settings)
+    return settings
+
+
+def _check_together(settings: Settings) -> None:
+    """What one setting makes another need."""
+    if settings.engine == "triton":
+        for name, reason in (("url", "the server's address"), ("tokenizer", "the model's tokenizer, which the server keeps")):
+            if getattr(settings, name) is None:
+                raise BadSetting(setting=flag(name), reason=f"is needed with --engine triton: {reason}")
 
 
 def _from_flags(flags: Mapping[str, Any]) -> dict[str, Any]:

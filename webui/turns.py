@@ -141,7 +141,7 @@ class Turn:
         if prompt.dropped:
             self.message.dropped = prompt.dropped
             self._tell(dropped=prompt.dropped)
-        async with aclosing(engine.generate(self._request_id, prompt.ids, self._sampling)) as pieces:  # type: ignore[type-var]
+        async with aclosing(engine.generate(self._request_id, prompt, self._sampling)) as pieces:  # type: ignore[type-var]
             async for piece in pieces:
                 self._take(piece)
 

@@ -13,6 +13,7 @@ from webui.engines import supervisor as module
 from webui.engines.base import EngineInfo, Report
 from webui.engines.supervisor import Supervisor
 from webui.errors import EngineFailed, ModelNotFound, ShuttingDown
+from webui.prompt import Prompt
 
 
 class ScriptedEngine:
@@ -23,7 +24,7 @@ class ScriptedEngine:
         self.alive = True
         self.ended = False
 
-    def generate(self, request_id: str, prompt_ids: list[int], sampling: Sampling) -> Any:
+    def generate(self, request_id: str, prompt: Prompt, sampling: Sampling) -> Any:
         raise NotImplementedError
 
     async def shutdown(self) -> None:

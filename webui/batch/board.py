@@ -23,6 +23,7 @@ from webui.conversation import End
 
 WINDOW = 60.0  # seconds that the board remembers
 RATE_WINDOW = 3.0  # seconds over which tokens per second are counted
+ROWS_AT_MOST = 64  # for an engine that does not say how many lanes it has
 ENDED_AT_MOST = 5000  # ended requests kept within the window, whatever the load
 
 
@@ -66,11 +67,18 @@ class Board:
         self._start_over = False
         self.reset(lanes)
 
-    def reset(self, lanes: int) -> None:
-        """A new engine: nothing runs and nothing waits; what ended stays in the picture. Every watcher gets it all anew."""
+    def reset(self, lanes: int, seen_from_here: bool = False) -> None:
+        """A new engine: nothing runs and nothing waits; what ended stays in the picture. Every watcher gets it all anew.
+
+        Args:
+            lanes: how many it has.
+            seen_from_here: whether the engine is elsewhere and tells nothing of lanes and lines. Then only what came back of
+                this app's own requests is known; `lanes` is the number of rows to begin with, and there are more as needed.
+        """
         for engine_id in list(self._live):
             self.closed(engine_id, "failed")
         self._start_over = True
+        self.seen_from_here = seen_from_here
         self.lanes = Lanes(lanes)
         self.step = Step(running=0, waiting=0)
         self._busy = SlidingSum(WINDOW, 60)
@@ -82,7 +90,13 @@ class Board:
 
     def opened(self, engine_id: str, prompt_tokens: int) -> Request:
         """A request goes to the engine."""
-        request = Request(self._next_id, door_of(engine_id), queued=self._clock(), prompt_tokens=prompt_tokens)
+        request = Request(
+            self._next_id,
+            door_of(engine_id),
+            queued=self._clock(),
+            prompt_tokens=prompt_tokens,
+            split=not self.seen_from_here,
+        )
         self._next_id += 1
         self._live[engine_id] = request
         self.lanes.enter(request)
@@ -95,6 +109,8 @@ class Board:
         if request is None:
             return
         self._integrate()
+        if self.seen_from_here and request.lane is None and self.running == self.lanes.count < ROWS_AT_MOST:
+            self.lanes.grow()
         self.lanes.admit(request)
         now = self._clock()
         request.tokens = progress.tokens
@@ -153,7 +169,9 @@ class Board:
         return len(self.lanes.waiting)
 
     def places(self) -> dict[int, int]:
-        """Request id -> its place in line, from 1."""
+        """Request id -> its place in line, from 1; of a line elsewhere nothing is known."""
+        if self.seen_from_here:
+            return {}
         return {request.id: place for place, request in enumerate(self.lanes.waiting, start=1)}
 
     def wait_estimate(self, place: int) -> float | None:
@@ -188,6 +206,7 @@ class Board:
             "t": round(now, 3),
             "full": full,
             "lanes": self.lanes.count,
+            "seen_from_here": self.seen_from_here,
             "running": self.running,
             "waiting": self.waiting,
             "kv": self.step.kv_cache,
@@ -219,7 +238,7 @@ class Board:
 
     def _occupancy(self, now: float) -> float | None:
         seconds = min(WINDOW, now - self._born)
-        if not self.lanes.count or seconds < 1:
+        if not self.lanes.count or self.seen_from_here or seconds < 1:
             return None
         return round(min(1.0, self._busy.total(now) / (seconds * self.lanes.count)), 3)
 

@@ -34,6 +34,7 @@ class Request:
         queued, scheduled, first, last, ended: when it reached the engine, got a lane, gave its first and its last token, and
             was over. `scheduled` is first seen at a step's end and corrected when the engine tells the exact time.
         lane: nominal index of its lane; None while it waits.
+        split: whether waiting and prefill can be told apart; not so if the engine is elsewhere.
     """
 
     id: int
@@ -47,6 +48,7 @@ class Request:
     ended: float | None = None
     end: End | None = None
     lane: int | None = None
+    split: bool = True
 
     @property
     def state(self) -> State:
@@ -69,4 +71,5 @@ class Request:
             decode=max(0.0, last - first),
             prompt_tokens=self.prompt_tokens,
             tokens=self.tokens,
+            split=self.split,
         )

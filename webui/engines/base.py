@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from webui.conversation import End, Sampling
-from webui.prompt import Tokenizer
+from webui.prompt import Prompt, Tokenizer
 
-Stage = Literal["importing", "loading", "warming", "ready", "failed", "restarting", "stopping"]
+Stage = Literal["importing", "connecting", "loading", "warming", "ready", "failed", "restarting", "stopping"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,12 @@ class EngineInfo:
         model: its name as a person reads it.
         device: what it runs on.
         engine: library and version.
-        lanes: sequences in one batch (`max_num_seqs`).
+        lanes: sequences in one batch (`max_num_seqs`); 0 if the engine does not say.
         context: tokens of prompt and answer together (`max_model_len`).
         sampling: the defaults that the model's makers recommend.
         effective: engine values that are worth showing.
         versions: library -> version.
+        cannot: what this engine cannot do or tell, by the names of the page's texts `cannot.<name>`.
     """
 
     model: str
@@ -35,6 +36,7 @@ class EngineInfo:
     sampling: Sampling
     effective: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    cannot: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,13 @@ class Engine(Protocol):
         """False once it can answer nothing any more."""
         ...
 
-    def generate(self, request_id: str, prompt_ids: list[int], sampling: Sampling) -> AsyncIterator[Piece]:
+    def generate(self, request_id: str, prompt: Prompt, sampling: Sampling) -> AsyncIterator[Piece]:
         """Runs one request; leaving the iteration, by cancelling too, frees its lane.
 
         Raises:
             EngineStopped: if the engine dies.
             RequestRefused: if the engine cannot run this request.
+            WebuiError: what else happened on the way to an engine elsewhere.
         """
         ...
 

@@ -19,8 +19,10 @@ import webui
 from webui.admission import Admission
 from webui.batch.board import Board
 from webui.chats import Chats
+from webui.engines.base import EngineFactory
 from webui.engines.local import LocalEngines
 from webui.engines.supervisor import Supervisor
+from webui.engines.triton_server import TritonEngines
 from webui.errors import Internal, WebuiError
 from webui.server.chat_api import ChatApi
 from webui.server.openai_api import OpenAIApi
@@ -53,7 +55,7 @@ class App:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.board = Board()
-        self.supervisor = Supervisor(LocalEngines(settings, self.board), self._engine_changed)
+        self.supervisor = Supervisor(_engines(settings, self.board), self._engine_changed)
         admission = Admission(settings.max_waiting, lanes=lambda: self.board.lanes.count)
         self.chats = Chats(self.supervisor, self.board, settings, admission)
         self.api = OpenAIApi(self.supervisor, self.board, admission, settings)
@@ -78,7 +80,7 @@ class App:
 
     def _engine_changed(self) -> None:
         if self.supervisor.stage == "restarting":
-            self.board.reset(self.board.lanes.count)
+            self.board.reset(self.board.lanes.count, self.board.seen_from_here)
         self.api.engine_changed()
         self.everybody.tell_status()
 
@@ -93,6 +95,13 @@ class App:
             status |= {"effective": engine.info.effective, "versions": engine.info.versions}
         status["requests"] = {"running": self.board.step.running, "waiting": self.board.step.waiting}
         return JSONResponse(status)
+
+
+def _engines(settings: Settings, board: Board) -> EngineFactory:
+    """What starts engines of the kind that the settings ask for."""
+    if settings.engine == "triton":
+        return TritonEngines(settings, board)
+    return LocalEngines(settings, board)
 
 
 class SecurityHeaders:
