@@ -2,7 +2,7 @@
 """The one command: makes an environment for this machine's device, installs the locked packages, starts the app.
 
     python launch.py [--device auto|cpu|cuda|rbln] [the app's arguments]
-    python launch.py test [pytest's arguments]
+    python launch.py test [--triton] [pytest's arguments]
 
 It knows nothing of the app but its name and that `webui/settings.py` can describe its flags; nothing of vLLM or Gradio;
 and of the packages only what stands in the locks. It uses the standard library alone, and the whole file is written so
@@ -43,6 +43,12 @@ DEVICES = {
     "rbln": (".venv-rbln", "requirements/rbln.txt", 8),
 }
 TEST_LOCK = "requirements/test.txt"
+SETS = {"triton": "requirements/triton.txt"}  # small sets for one kind of engine: installed when `--engine` first names it
+
+# `test --triton` starts a real Triton server, which wants packages of its own.
+TRITON_SERVER = "triton server"
+ENVIRONMENTS = dict(DEVICES, **{TRITON_SERVER: (".venv-triton-test", "requirements/triton_test.txt", 1)})
+TRITON_TESTS = "tests/triton_server"
 
 # Pins that PyPI does not have, and their home. The indexes that pip is configured with are asked first, the home only
 # if they have no such version, for that one install: as an extra index for everything, one that does not answer costs
@@ -119,9 +125,10 @@ class Environment(object):
     """The virtual environment of one device, beside this file. Each lock that is in it has left a stamp there."""
 
     def __init__(self, device, root=ROOT):
-        folder, lock, self.gigabytes = DEVICES[device]
+        folder, lock, self.gigabytes = ENVIRONMENTS[device]
         self.device, self.folder = device, os.path.join(root, folder)
         self.locks = {"app": os.path.join(root, lock), "test": os.path.join(root, TEST_LOCK)}
+        self.locks.update((name, os.path.join(root, path)) for name, path in SETS.items())
         self.bin = os.path.join(self.folder, "Scripts" if os.name == "nt" else "bin")
         self.python = os.path.join(self.bin, "python.exe" if os.name == "nt" else "python")
         self.log = os.path.join(self.folder, "install.log")
@@ -412,7 +419,7 @@ def main(arguments):
     check_python(sys.version_info, sys.argv)
     parser = argparse.ArgumentParser(
         prog="python launch.py",
-        usage="%(prog)s [--device DEVICE] [arguments of the app]\n       %(prog)s test [arguments of pytest]",
+        usage="%(prog)s [--device DEVICE] [arguments of the app]\n       %(prog)s test [--triton] [arguments of pytest]",
         description="Makes an environment, installs the locked packages into it (only once), starts %s." % NAME,
         allow_abbrev=False,
         add_help=False,
@@ -428,13 +435,31 @@ def main(arguments):
     if not testing and ("-h" in rest or "--help" in rest):
         return show_help(parser, rest)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    device = options.device if options.device != "auto" else "cpu" if testing else find_device()
-    environment = Environment(device)
-    set_up(environment, ["app", "test"] if testing else ["app"], sys.stderr)
     if testing:
-        os.chdir(ROOT)
-        return start(environment, ["pytest"] + rest[1:])
+        return test(options.device, rest[1:])
+    environment = Environment(find_device() if options.device == "auto" else options.device)
+    set_up(environment, ["app"] + wanted_sets(rest, os.environ), sys.stderr)
     return start(environment, [APP] + rest)
+
+
+def wanted_sets(arguments, variables):
+    """The sets that the engine wants which the app is to use, as far as flags and environment name it."""
+    said = " ".join(arguments).replace("=", " ").split()
+    engine = said[said.index("--engine") + 1 : said.index("--engine") + 2] if "--engine" in said else []
+    return [name for name in SETS if name in (engine or [variables.get("WEBUI_ENGINE")])]
+
+
+def test(device, arguments):
+    """Becomes pytest: all tests, on the CPU unless a device is named; with --triton those with a real Triton server."""
+    environment = Environment("cpu" if device == "auto" else device)
+    with_server = "--triton" in arguments
+    set_up(environment, ["app", "test"] + (["triton"] if with_server else []), sys.stderr)
+    os.chdir(ROOT)
+    if not with_server:
+        return start(environment, ["pytest"] + arguments)
+    set_up(Environment(TRITON_SERVER), ["app"], sys.stderr)
+    arguments = [argument for argument in arguments if argument != "--triton"]
+    return start(environment, ["pytest", "-o", "testpaths=" + TRITON_TESTS] + arguments)
 
 
 if __name__ == "__main__":

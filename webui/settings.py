@@ -76,7 +76,9 @@ class Settings:
     )
     log_level: str = _setting("info", "how much the terminal shows", choices=("debug", "info", "warning", "error"))
 
-    engine: str = _remote("what answers: vLLM in this process, or a Triton server", default="local", choices=("local", "triton"))
+    engine: str = _remote(
+        "what answers: vLLM in this process, or a Triton server", default="local", choices=("local", "triton")
+    )
     url: str | None = _remote("the Triton server's address for gRPC, such as 127.0.0.1:8001")
     model_name: str = _remote("the model's name at the Triton server", default="vllm_model")
 

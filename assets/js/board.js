@@ -91,6 +91,7 @@ class BatchBoard extends HTMLElement {
     const { frame } = this.model;
     this.canvas?.style.setProperty("--lanes-height", `${wantedHeight(this.lanes)}px`);
     setText(this.sub, subtitle(frame));
+    if (this.sub) this.sub.title = frame?.seen_from_here ? say("board.here.title") : "";
     if (frame) this.drawGauges(frame);
     this.drawTable();
     this.speak();
@@ -115,7 +116,8 @@ class BatchBoard extends HTMLElement {
     const key = last.map(({ id, mine }) => `${id}${mine}`).join();
     if (key === this.tableKey && key !== "") return;
     this.tableKey = key;
-    const rows = last.length ? last.map(tableRow) : [make("tr", { class: "none" }, make("td", { colspan: COLUMNS.length }, say("board.no_requests")))];
+    const split = !this.model.frame?.seen_from_here;
+    const rows = last.length ? last.map((request) => tableRow(request, split)) : [make("tr", { class: "none" }, make("td", { colspan: COLUMNS.length }, say("board.no_requests")))];
     this.body?.replaceChildren(...rows);
   }
 
@@ -214,6 +216,7 @@ class BatchBoard extends HTMLElement {
 function subtitle(frame) {
   if (!frame?.lanes) return say("board.nothing");
   const { running, lanes, waiting } = frame;
+  if (frame.seen_from_here) return say("board.here", { running: count(running), waiting: count(waiting) });
   return say("board.subtitle", { running: count(running), lanes: count(lanes), waiting: count(waiting) });
 }
 
@@ -221,11 +224,11 @@ function legend() {
   return make("ul", { class: "legend" }, ...LEGEND.map((name) => make("li", {}, make("i", { class: name }), say(`legend.${name}`))));
 }
 
-/** @param {Request} request */
-function tableRow(request) {
+/** @param {Request} request @param {boolean} split  whether its queue and its prefill are known apart */
+function tableRow(request, split) {
   const { queue, prefill, decode, ttft, tpot } = timesOf(request);
   const time = (/** @type {number | null} */ value) => (value === null ? "–" : hundredths(value));
-  const cells = [owner(request), time(queue), time(prefill), time(decode), time(ttft), tpot === null ? "–" : milliseconds(tpot), count(request.tokens), say(`ended.${request.end ?? "stop"}`)];
+  const cells = [owner(request), split ? time(queue) : "–", split ? time(prefill) : "–", time(decode), time(ttft), tpot === null ? "–" : milliseconds(tpot), count(request.tokens), say(`ended.${request.end ?? "stop"}`)];
   return make("tr", { "data-mine": request.mine, "data-end": request.end }, ...cells.map((words) => make("td", {}, words)));
 }
 

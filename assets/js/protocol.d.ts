@@ -3,7 +3,7 @@
  * All addresses are relative to the page, so that it also works under a sub-path.
  */
 
-export type Stage = "importing" | "loading" | "warming" | "ready" | "failed" | "restarting" | "stopping";
+export type Stage = "importing" | "connecting" | "loading" | "warming" | "ready" | "failed" | "restarting" | "stopping";
 export type State = "waiting" | "prefill" | "decode" | "ended";
 export type End = "stop" | "length" | "aborted" | "failed";
 export type Door = "page" | "api" | "evaluation" | "demo";
@@ -33,10 +33,13 @@ export interface EngineStatus {
   model: string | null;
   device: string | null;
   engine: string | null;
+  /** 0 if the engine does not say. */
   lanes: number | null;
   context: number | null;
   error: Problem | null;
   sampling: Sampling | null;
+  /** What the engine cannot do or tell. */
+  cannot?: string[];
 }
 
 export interface Tail {
@@ -55,6 +58,8 @@ export interface Timing {
   prompt_tokens: number;
   tokens: number;
   tokens_per_second: number | null;
+  /** False where queue and prefill could not be told apart: `queue` holds both. */
+  split: boolean;
 }
 
 export interface Message {
@@ -110,6 +115,8 @@ export interface BoardFrame {
   t: number;
   full: boolean;
   lanes: number;
+  /** The engine is elsewhere: the rows are this app's own requests, whatever else runs there. */
+  seen_from_here: boolean;
   running: number;
   waiting: number;
   kv: number | null;

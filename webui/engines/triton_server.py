@@ -113,7 +113,10 @@ class TritonEngines:
             lanes=0,
             context=context,
             sampling=Sampling(),
-            effective={"streams": "what is new" if release.deltas else "all so far", "says_why_it_ended": release.finish_reason},
+            effective={
+                "streams": "what is new" if release.deltas else "all so far",
+                "says_why_it_ended": release.finish_reason,
+            },
             versions={"python": sys.version.partition(" ")[0], "tritonclient": metadata.version("tritonclient")},
             cannot=CANNOT,
         )
@@ -123,9 +126,7 @@ class TritonEngines:
 class TritonEngine:
     """A connection to one model of a Triton server, which is looked at as long as it lives."""
 
-    def __init__(
-        self, client: Any, url: str, release: Release, info: EngineInfo, tokenizer: Any, seen: SeenFromHere
-    ) -> None:
+    def __init__(self, client: Any, url: str, release: Release, info: EngineInfo, tokenizer: Any, seen: SeenFromHere) -> None:
         self.info = info
         self.tokenizer: Tokenizer = tokenizer
         self._client = client

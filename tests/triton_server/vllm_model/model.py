@@ -1,15 +1,15 @@
 """A stand-in for Triton's vLLM backend: its inputs, outputs and ways of streaming, ending, refusing and being cancelled, with
 a script in the place of a model. Runs inside a real Triton server's Python backend.
 
-A token is a word. `say WORD` in the prompt makes the answer WORD0 WORD1 …, five of them, or with `for ever` as many as allowed;
-`show the prompt` answers with the prompt itself; `break the engine` fails after three words. Four requests run at once, the rest
-waits. What runs, waits and was cancelled is written to the file that the model's configuration names.
+A token is a word. `say WORD` in the prompt makes the answer WORD0 WORD1 …, five of them, or with `for ever` as many as
+allowed; `show the prompt` answers with the prompt itself; `break the engine` fails after three words. Four requests run at
+once, the rest waits. What runs, waits and was cancelled is written to the file that the model's configuration names.
 """
 
 import asyncio
 import itertools
 import json
-import os
+import pathlib
 import re
 import threading
 
@@ -46,14 +46,14 @@ def words(prompt):
         return
     said = re.findall(r"say (\w+)", prompt)
     for index in itertools.count() if "for ever" in prompt else range(5):
-        yield "%s%d " % (said[-1] if said else "word", index)
+        yield f"{said[-1] if said else 'word'}{index} "
 
 
 class TritonPythonModel:
     def initialize(self, args):
         settings = {name: value["string_value"] for name, value in json.loads(args["model_config"])["parameters"].items()}
         self.deltas = settings["release"] == "deltas"
-        self.state_file = settings["state_file"]
+        self.state_file = pathlib.Path(settings["state_file"])
         self.state = {"running": 0, "waiting": 0, "cancelled": 0, "answered": 0}
         self.loop = asyncio.new_event_loop()
         threading.Thread(target=self.loop.run_forever, daemon=True).start()
@@ -66,9 +66,9 @@ class TritonPythonModel:
     def count(self, **changes):
         for name, change in changes.items():
             self.state[name] += change
-        with open(self.state_file + ".new", "w") as file:
-            json.dump(self.state, file)
-        os.replace(self.state_file + ".new", self.state_file)
+        new = self.state_file.with_suffix(".new")
+        new.write_text(json.dumps(self.state))
+        new.replace(self.state_file)
 
     def execute(self, requests):
         for request in requests:
@@ -94,7 +94,7 @@ class TritonPythonModel:
                 self.lanes.release()
                 self.count(running=-1)
         except Exception as error:
-            sender.send(self.error("Error generating stream: %s" % error), FINAL)
+            sender.send(self.error(f"Error generating stream: {error}"), FINAL)
 
     async def stream(self, request, sender, prompt, sampling):
         stops, longest, text = sampling.get("stop", []), sampling.get("max_tokens", 16), ""
