@@ -31,7 +31,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _command(name: str, arguments: list[str]) -> int:
-    assert name == "train-demo-model"
+    if name == "export-triton":
+        from webui.rbln import model_repository
+
+        return model_repository.main(arguments)
     from webui.demo_model import training
 
     return training.main(arguments)

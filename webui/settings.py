@@ -25,7 +25,10 @@ from webui.errors import BadSetting
 
 ENVIRONMENT_PREFIX = "WEBUI_"
 DEMO_MODEL = Path(__file__).resolve().parent.parent / "assets" / "demo_model"
-COMMANDS = {"train-demo-model": "train the small model that ships in assets/demo_model"}
+COMMANDS = {
+    "export-triton": "write a model repository for Triton's vLLM backend that serves a compiled model",
+    "train-demo-model": "train the small model that ships in assets/demo_model",
+}
 
 
 def _setting(
