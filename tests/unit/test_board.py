@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webui.batch.board import WINDOW, Board, Progress, Step, percentile
+from webui.batch.board import ROWS_AT_MOST, WINDOW, Board, Progress, Step, percentile
 from webui.batch.lanes import Lanes
 from webui.batch.rates import SlidingSum
 from webui.batch.request import Request, door_of
+from webui.engines.seen_from_here import SeenFromHere
 
 
 class Clock:
@@ -184,6 +187,36 @@ def test_occupancy_is_weighted_by_time() -> None:
     board.closed("page-a", "stop")
     clock.now += 30
     assert board.frame()["occupancy"] == 0.25
+
+
+def test_of_an_engine_elsewhere_only_what_comes_back_is_drawn() -> None:
+    board = Board(clock=(clock := Clock()))
+    seen = SeenFromHere(board)
+    with ExitStack() as requests:
+        given = [requests.enter_context(seen.request(f"page-{index}", 7)) for index in range(3)]
+        assert (board.running, board.waiting, board.places()) == (0, 3, {})
+        clock.now += 2
+        for request in given[:2]:
+            request.gave(1, 8)
+        clock.now += 3
+        given[0].gave(2)
+        given[0].end = "stop"
+        frame = board.frame()
+        assert (frame["seen_from_here"], frame["running"], frame["waiting"], frame["lanes"]) == (True, 2, 1, 2)
+        assert frame["occupancy"] is None and frame["kv"] is None and frame["tps"]["generation"] > 0
+        timing = board.find("page-0").timing()  # type: ignore[union-attr]
+        assert (timing.split, timing.ttft, timing.decode, timing.tokens, timing.prompt_tokens) == (False, 2, 3, 3, 8)
+    assert [row[7] for row in board.full_frame()["requests"]] == ["aborted", "aborted", "stop"]
+
+
+def test_there_are_as_many_rows_as_an_engine_elsewhere_answered_at_once_but_not_any_number() -> None:
+    board = Board()
+    seen = SeenFromHere(board)
+    with ExitStack() as requests:
+        for index in range(ROWS_AT_MOST + 5):
+            requests.enter_context(seen.request(f"page-{index}", 1)).gave(1)
+        assert (board.lanes.count, board.running, board.waiting) == (ROWS_AT_MOST, ROWS_AT_MOST, 5)
+    assert (board.running, board.waiting) == (0, 0)
 
 
 def test_a_frame_holds_no_text_and_no_name() -> None:

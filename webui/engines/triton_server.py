@@ -98,7 +98,7 @@ class TritonEngines:
     async def _connect(self, context: int) -> TritonEngine:
         from tritonclient.grpc.aio import InferenceServerClient
 
-        url, model = self._settings.url, self._settings.model_name
+        url, model = cast(str, self._settings.url), self._settings.model_name
         client = InferenceServerClient(url)
         try:
             server = await _server(client, url)
