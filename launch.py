@@ -2,7 +2,7 @@
 """The one command: makes an environment for this machine's device, installs the locked packages, starts the app.
 
     python launch.py [--device auto|cpu|cuda|rbln] [the app's arguments]
-    python launch.py test [--triton] [pytest's arguments]
+    python launch.py test [--triton] [--triton-vllm CHECKOUT] [pytest's arguments]
 
 It knows nothing of the app but its name and that `webui/settings.py` can describe its flags; nothing of vLLM or Gradio;
 and of the packages only what stands in the locks. It uses the standard library alone, and the whole file is written so
@@ -450,15 +450,21 @@ def wanted_sets(arguments, variables):
 
 
 def test(device, arguments):
-    """Becomes pytest: all tests, on the CPU unless a device is named; with --triton those with a real Triton server."""
+    """Becomes pytest: all tests, on the CPU unless a device is named; with --triton those with a real Triton server, with
+    --triton-vllm also those with the vLLM backend of a checkout."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--triton", action="store_true")
+    parser.add_argument("--triton-vllm", metavar="CHECKOUT")
+    options, arguments = parser.parse_known_args(arguments)
     environment = Environment("cpu" if device == "auto" else device)
-    with_server = "--triton" in arguments
+    with_server = options.triton or options.triton_vllm
     set_up(environment, ["app", "test"] + (["triton"] if with_server else []), sys.stderr)
+    if options.triton_vllm:
+        os.environ["TRITON_VLLM_BACKEND"] = os.path.abspath(options.triton_vllm)
     os.chdir(ROOT)
     if not with_server:
         return start(environment, ["pytest"] + arguments)
     set_up(Environment(TRITON_SERVER), ["app"], sys.stderr)
-    arguments = [argument for argument in arguments if argument != "--triton"]
     return start(environment, ["pytest", "-o", "testpaths=" + TRITON_TESTS] + arguments)
 
 

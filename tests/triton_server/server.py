@@ -14,8 +14,9 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 
@@ -66,23 +67,25 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+RELEASES = {MODEL: ("deltas", NEW_INPUTS, NEW_OUTPUTS), OLD_MODEL: ("cumulative", INPUTS, OUTPUTS)}
+
+
 class TritonServer:
-    """One server with a model of today's release and one of the tutorial's.
+    """One server, with a stand-in of today's release of the backend and one of the tutorial's.
 
     Args:
         folder: for its models, log and state.
+        models: which of them, by their names.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, models: Collection[str] = (MODEL, OLD_MODEL)) -> None:
         self.folder = folder
         self.grpc, self.http = free_port(), free_port()
         self.log = folder / "server.log"
         self.process: subprocess.Popen[bytes] | None = None
         self._regions = f"batchat-test-{os.getpid()}-{self.grpc}"
-        for name, release, inputs, outputs in (
-            (MODEL, "deltas", NEW_INPUTS, NEW_OUTPUTS),
-            (OLD_MODEL, "cumulative", INPUTS, OUTPUTS),
-        ):
+        for name in models:
+            release, inputs, outputs = RELEASES[name]
             version = folder / "models" / name / "1"
             version.mkdir(parents=True)
             shutil.copy(HERE / "vllm_model" / "model.py", version)
@@ -108,8 +111,13 @@ class TritonServer:
         shutil.copy(wheel / "python_backend_stubs" / version / "triton_python_backend_stub", python)
         return wheel / "bin" / "tritonserver", f"{libraries}:{Path(packages) / 'nvidia_pytriton.libs'}"
 
-    def start(self) -> TritonServer:
-        """Starts it, on the same ports as before, and waits until both models are ready."""
+    def start(
+        self,
+        models: Collection[str] = (MODEL, OLD_MODEL),
+        ready_within: float = READY_WITHIN,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> TritonServer:
+        """Starts it, on the same ports as before, and waits until the models are ready."""
         command = [
             self._server,
             *("--backend-directory", self.folder / "backends", "--model-repository", self.folder / "models"),
@@ -120,14 +128,15 @@ class TritonServer:
         ]
         variables = {
             **os.environ,
+            **environment,
             "LD_LIBRARY_PATH": self._libraries,
             "PATH": f"{ENVIRONMENT / 'bin'}:{os.environ['PATH']}",
         }
         variables.pop("PYTHONPATH", None)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=variables, start_new_session=True)
-        deadline = time.monotonic() + READY_WITHIN
-        while not all(self._is_ready(model) for model in (MODEL, OLD_MODEL)):
+        deadline = time.monotonic() + ready_within
+        while not all(self._is_ready(model) for model in models):
             assert self.process.poll() is None and time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.1)
         return self

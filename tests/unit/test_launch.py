@@ -219,6 +219,11 @@ def test_an_engines_packages_are_installed_when_it_is_first_named(
             [("cpu", ["app", "test", "triton"]), ("triton server", ["app"])],
             ["-o", "testpaths=tests/triton_server", "-x"],
         ),
+        (
+            ["test", "--triton-vllm", "vllm_backend"],
+            [("cpu", ["app", "test", "triton"]), ("triton server", ["app"]), "vllm_backend"],
+            ["-o", "testpaths=tests/triton_server"],
+        ),
     ],
 )
 def test_only_the_tests_with_a_triton_server_install_one(
@@ -231,10 +236,13 @@ def test_only_the_tests_with_a_triton_server_install_one(
     done: list[Any] = []
 
     def become(python: str, command: list[str], variables: dict[str, str]) -> None:
+        backend = variables.get("TRITON_VLLM_BACKEND")
+        done.extend([Path(backend).name] if backend else [])
         done.append(command[command.index("pytest") + 1 :])
         raise SystemExit
 
     monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("TRITON_VLLM_BACKEND", "")
     monkeypatch.setattr(launch, "set_up", lambda environment, names, out: done.append((environment.device, names)))
     monkeypatch.setattr(launch.os, "execve", become)
     monkeypatch.setattr(launch.signal, "signal", lambda *_: None)
