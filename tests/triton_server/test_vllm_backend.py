@@ -31,7 +31,8 @@ MENDED = {
     ),
     "request.py": ("from vllm.inputs.data import TokensPrompt", "from vllm.inputs import TokensPrompt"),
 }
-PREFACE = "import locale, site\nlocale.setlocale(locale.LC_CTYPE, 'C.UTF-8')\nsite.addsitedir({packages!r})\n"  # at the end of the path
+# At the end of the path: what is in the server's environment goes first.
+PREFACE = "import locale, site\nlocale.setlocale(locale.LC_CTYPE, 'C.UTF-8')\nsite.addsitedir({packages!r})\n"
 
 pytestmark = [
     pytest.mark.skipif(not BACKEND, reason="no vllm_backend was named"),
