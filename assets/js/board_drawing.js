@@ -109,7 +109,8 @@ export class Painter {
     this.context.save();
     this.clip(start, top, Math.max(2, end - start), layout.row);
     this.decode(request, over, start, end, top, layout.row);
-    this.prefill(x(began), Math.max(first, x(began) + 2), top, layout.row);
+    // Of an engine elsewhere no prefill is known: there the first token is where the bar begins.
+    if (request.first !== began) this.prefill(x(began), Math.max(first, x(began) + 2), top, layout.row);
     this.label(request, over, Math.max(start, first), end, top, layout.row);
     this.context.restore();
   }

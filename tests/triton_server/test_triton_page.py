@@ -29,7 +29,7 @@ async def test_several_people_talk_at_once(page: AppProcess) -> None:
 async def test_the_page_says_what_it_stands_before_and_what_it_cannot_know(page: AppProcess, triton: TritonServer) -> None:
     status = page.status()
     assert (status["model"], status["device"]) == ("vllm_model", f"Triton at {triton.url}")
-    assert status["engine"] == "Triton 2.51.0" and status["lanes"] == 0 and status["context"] == 2048
+    assert status["versions"]["tritonserver"] == "2.51.0" and status["lanes"] == 0 and status["context"] == 2048
     assert set(status["cannot"]) == {"lanes", "waiting", "kv_cache", "api"}
     async with tab(page.url) as one:
         await one.ask("say fox")

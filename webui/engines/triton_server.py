@@ -109,7 +109,7 @@ class TritonEngines:
         info = EngineInfo(
             model=model,
             device=f"Triton at {url}",
-            engine=f"{server['name'].capitalize()} {server['version']}",
+            engine="vLLM backend",  # of which version, the server does not say
             lanes=0,
             context=context,
             sampling=Sampling(),
@@ -117,7 +117,11 @@ class TritonEngines:
                 "streams": "what is new" if release.deltas else "all so far",
                 "says_why_it_ended": release.finish_reason,
             },
-            versions={"python": sys.version.partition(" ")[0], "tritonclient": metadata.version("tritonclient")},
+            versions={
+                "python": sys.version.partition(" ")[0],
+                "tritonclient": metadata.version("tritonclient"),
+                "tritonserver": server["version"],
+            },
             cannot=CANNOT,
         )
         return TritonEngine(client, url, release, info, self._tokenizer, SeenFromHere(self._board))
