@@ -2,7 +2,7 @@
 """The one command: makes an environment for this machine's device, installs the locked packages, starts the app.
 
     python launch.py [--device auto|cpu|cuda|rbln] [the app's arguments]
-    python launch.py test [--rbln] [pytest's arguments]
+    python launch.py test [--rbln] [--triton] [--triton-vllm CHECKOUT] [pytest's arguments]
 
 It knows nothing of the app but its name and that `webui/settings.py` can describe its flags; nothing of vLLM or Gradio;
 and of the packages only what stands in the locks. It uses the standard library alone, and the whole file is written so
@@ -43,13 +43,22 @@ DEVICES = {
     "rbln": (".venv-rbln", "requirements/rbln.txt", 8),
 }
 TEST_LOCK = "requirements/test.txt"
+SETS = {"triton": "requirements/triton.txt"}  # small sets for one kind of engine: installed when `--engine` first names it
+
+# `test --triton` starts a real Triton server, which wants packages of its own.
+TRITON_SERVER = "triton server"
+TRITON_TESTS = "tests/triton_server"
 
 # `test --rbln` runs Rebellions' own packages where no NPU is. Their compiler is not among them: the tests' folder that stands
 # in for it is put on the path there and nowhere else, and so no environment that serves an NPU is ever this one.
 EMULATED_RBLN = "emulated rbln"
-ENVIRONMENTS = dict(DEVICES, **{EMULATED_RBLN: (".venv-rbln-test", "requirements/rbln_test.txt", 5)})
 RBLN_TESTS = "tests/rbln"
 STAND_IN = os.path.join(ROOT, "tests", "rbln", "rebel_on_cpu")
+FOR_TESTS = {
+    EMULATED_RBLN: (".venv-rbln-test", "requirements/rbln_test.txt", 5),
+    TRITON_SERVER: (".venv-triton-test", "requirements/triton_test.txt", 1),
+}
+ENVIRONMENTS = dict(DEVICES, **FOR_TESTS)
 
 # Pins that PyPI does not have, and their home. The indexes that pip is configured with are asked first, the home only
 # if they have no such version, for that one install: as an extra index for everything, one that does not answer costs
@@ -141,6 +150,7 @@ class Environment(object):
         folder, lock, self.gigabytes = ENVIRONMENTS[device]
         self.device, self.folder = device, os.path.join(root, folder)
         self.locks = {"app": os.path.join(root, lock), "test": os.path.join(root, TEST_LOCK)}
+        self.locks.update((name, os.path.join(root, path)) for name, path in SETS.items())
         self.bin = os.path.join(self.folder, "Scripts" if os.name == "nt" else "bin")
         self.python = os.path.join(self.bin, "python.exe" if os.name == "nt" else "python")
         self.log = os.path.join(self.folder, "install.log")
@@ -453,7 +463,7 @@ def main(arguments):
     check_python(sys.version_info, sys.argv)
     parser = argparse.ArgumentParser(
         prog="python launch.py",
-        usage="%(prog)s [--device DEVICE] [arguments of the app]\n       %(prog)s test [--rbln] [arguments of pytest]",
+        usage="%(prog)s [--device DEVICE] [arguments of the app]\n       %(prog)s test [--rbln|--triton] [arguments of pytest]",
         description="Makes an environment, installs the locked packages into it (only once), starts %s." % NAME,
         allow_abbrev=False,
         add_help=False,
@@ -472,20 +482,42 @@ def main(arguments):
     if testing:
         return test(options.device, rest[1:])
     environment = Environment(find_device(*rest[:1]) if options.device == "auto" else options.device)
-    set_up(environment, ["app"], sys.stderr)
+    set_up(environment, ["app"] + wanted_sets(rest, os.environ), sys.stderr)
     return start(environment, [APP] + rest)
 
 
+def wanted_sets(arguments, variables):
+    """The sets that the engine wants which the app is to use, as far as flags and environment name it."""
+    said = " ".join(arguments).replace("=", " ").split()
+    engine = said[said.index("--engine") + 1 : said.index("--engine") + 2] if "--engine" in said else []
+    return [name for name in SETS if name in (engine or [variables.get("WEBUI_ENGINE")])]
+
+
 def test(device, arguments):
-    """Becomes pytest: all tests, on the CPU unless a device is named; with --rbln the RBLN path's, on an emulated NPU."""
-    emulated = "--rbln" in arguments
-    environment = Environment(EMULATED_RBLN if emulated else "cpu" if device == "auto" else device)
-    set_up(environment, ["app", "test"], sys.stderr)
+    """Becomes pytest: all tests, on the CPU unless a device is named; with --rbln the RBLN path's, on an emulated NPU; with
+    --triton those with a real Triton server, with --triton-vllm also those with the vLLM backend of a checkout."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--rbln", action="store_true")
+    parser.add_argument("--triton", action="store_true")
+    parser.add_argument("--triton-vllm", metavar="CHECKOUT")
+    options, arguments = parser.parse_known_args(arguments)
+    if options.rbln:
+        return test_in(EMULATED_RBLN, ["app", "test"], ["-o", "testpaths=" + RBLN_TESTS] + arguments, [STAND_IN])
+    device = "cpu" if device == "auto" else device
+    if not (options.triton or options.triton_vllm):
+        return test_in(device, ["app", "test"], arguments)
+    if options.triton_vllm:
+        os.environ["TRITON_VLLM_BACKEND"] = os.path.abspath(options.triton_vllm)
+    set_up(Environment(TRITON_SERVER), ["app"], sys.stderr)
+    return test_in(device, ["app", "test", "triton"], ["-o", "testpaths=" + TRITON_TESTS] + arguments)
+
+
+def test_in(device, sets, arguments, paths=()):
+    """Becomes pytest in this device's environment."""
+    environment = Environment(device)
+    set_up(environment, sets, sys.stderr)
     os.chdir(ROOT)
-    if not emulated:
-        return start(environment, ["pytest"] + arguments)
-    arguments = [argument for argument in arguments if argument != "--rbln"]
-    return start(environment, ["pytest", "-o", "testpaths=" + RBLN_TESTS] + arguments, [STAND_IN])
+    return start(environment, ["pytest"] + arguments, paths)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ async def throughput(engine: LocalEngine, count: int, tokens: int) -> float:
     sampling = Sampling(max_tokens=tokens, min_tokens=tokens)
 
     async def one(text: str, name: str) -> None:
-        async for _ in engine.generate(name, builder.build([Message("user", text)]).ids, sampling):
+        async for _ in engine.generate(name, builder.build([Message("user", text)]), sampling):
             pass
 
     began = time.perf_counter()

@@ -112,7 +112,7 @@ def gradio_idiom(engine: LocalEngine, tokens: int) -> Any:
         nonlocal count
         count += 1
         text = ""
-        prompt = builder.build([Message("user", message)]).ids
+        prompt = builder.build([Message("user", message)])
         async for piece in engine.generate(f"api-gradio-{count}", prompt, Sampling(max_tokens=tokens, min_tokens=tokens)):
             text += piece.text
             yield text

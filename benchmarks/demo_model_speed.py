@@ -21,7 +21,7 @@ from webui.batch.latency import percentile
 from webui.conversation import Message, Sampling
 from webui.data_folder import NONE
 from webui.engines.local import LocalEngine, prepare_environment
-from webui.prompt import PromptBuilder
+from webui.prompt import Prompt, PromptBuilder
 from webui.server.app import App
 from webui.server.process import end_children, private_temporary_folder
 from webui.settings import Settings
@@ -35,7 +35,7 @@ class Stream:
     speed: float
 
 
-async def stream(engine: LocalEngine, prompt: list[int], tokens: int, name: str) -> Stream:
+async def stream(engine: LocalEngine, prompt: Prompt, tokens: int, name: str) -> Stream:
     """One answer of exactly that many tokens."""
     began, first = time.perf_counter(), 0.0
     async for piece in engine.generate(name, prompt, Sampling(max_tokens=tokens, min_tokens=tokens)):
@@ -53,9 +53,9 @@ async def measure(settings: Settings, streams: int, tokens: int, rounds: int) ->
     texts = prompts(streams * (rounds + 1))
     measured: list[Stream] = []
     for number in range(rounds + 1):
-        ids = [builder.build([Message("user", text)]).ids for text in texts[number * streams : (number + 1) * streams]]
+        made = [builder.build([Message("user", text)]) for text in texts[number * streams : (number + 1) * streams]]
         names = [f"speed-{number}-{place}" for place in range(streams)]
-        together = await asyncio.gather(*(stream(engine, one, tokens, name) for one, name in zip(ids, names, strict=True)))
+        together = await asyncio.gather(*(stream(engine, one, tokens, name) for one, name in zip(made, names, strict=True)))
         measured += together if number else []
     await app.supervisor.stop()
     return measured

@@ -26,6 +26,7 @@ from webui.engines.supervisor import Supervisor
 from webui.errors import WebuiError
 from webui.history.keeper import History
 from webui.library import Chat
+from webui.prompt import Prompt
 from webui.server.chat_api import GUARD, ChatApi
 from webui.server.list_api import ListApi
 from webui.server.stream import Everybody
@@ -65,9 +66,9 @@ class ToldEngine:
         await self._pieces.put(Piece(text, end))
 
     async def generate(
-        self, request_id: str, prompt_ids: list[int], sampling: Sampling, priority: Priority = Priority.VISITOR
+        self, request_id: str, prompt: Prompt, sampling: Sampling, priority: Priority = Priority.VISITOR
     ) -> AsyncIterator[Piece]:
-        self.prompts.append("".join(map(chr, prompt_ids)))
+        self.prompts.append("".join(map(chr, prompt.ids)))
         while True:
             piece = await self._pieces.get()
             yield piece

@@ -39,6 +39,10 @@ def _command(name: str, arguments: list[str]) -> int:
         from webui.rbln import check
 
         return check.main(arguments)
+    if name == "export-triton":
+        from webui.rbln import model_repository
+
+        return model_repository.main(arguments)
     from webui.demo_model import training
 
     return training.main(arguments)

@@ -115,13 +115,17 @@ def _stop_strings(value: Any) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Where the time of an answer went. Seconds, but `tokens_per_second`; formulas as in README, "The numbers"."""
+    """Where the time of an answer went. Seconds, but `tokens_per_second`; formulas as in README, "The numbers".
+
+    Where queue and prefill could not be told apart, `split` is False and `queue` holds both.
+    """
 
     queue: float
     prefill: float
     decode: float
     prompt_tokens: int
     tokens: int
+    split: bool = True
 
     @property
     def ttft(self) -> float:

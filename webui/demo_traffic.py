@@ -186,7 +186,7 @@ class DemoTraffic:
         sampling = Sampling(max_tokens=request.tokens, min_tokens=request.tokens)
         try:
             prompt = await self._prompt(engine, [Message("user", request.text)], "", sampling)
-            pieces = engine.generate(request.engine_id, prompt.ids, sampling, Priority.DEMO)
+            pieces = engine.generate(request.engine_id, prompt, sampling, Priority.DEMO)
             async with aclosing(pieces):  # type: ignore[type-var]
                 async for _ in pieces:
                     pass

@@ -16,11 +16,13 @@ class WebuiError(Exception):
         code: stable name; the page's texts hold a sentence per code (`error.<code>`).
         http_status: what the HTTP doors answer.
         params: the values named in the sentence.
+        passing: whether it may pass by itself, so that trying again makes sense.
     """
 
     code: ClassVar[str] = "internal"
     http_status: ClassVar[int] = 500
     sentence: ClassVar[str] = "Something went wrong inside the app. The log names it."
+    passing: ClassVar[bool] = False
 
     def __init__(self, **params: Any) -> None:
         self.params = params
@@ -152,6 +154,56 @@ class EngineFailed(WebuiError):
     code = "engine_failed"
     http_status = 503
     sentence = "The engine could not start: {reason}"
+
+
+class ServerUnreachable(WebuiError):
+    code = "server_unreachable"
+    http_status = 503
+    sentence = "The model's server at {address} cannot be reached: {reason}. It is tried again by itself."
+    passing = True
+
+
+class ModelNotServed(WebuiError):
+    code = "model_not_served"
+    http_status = 503
+    sentence = "The server at {address} does not serve {model}: {reason}. It is asked again by itself."
+    passing = True
+
+
+class ConnectionBroken(WebuiError):
+    code = "connection_broken"
+    http_status = 502
+    sentence = "The connection to the model's server at {address} broke: {reason}. What was said so far is kept."
+
+
+class ServerStalled(WebuiError):
+    code = "server_stalled"
+    http_status = 504
+    sentence = "No text has come from the server at {address} for {seconds} seconds. What was said so far is kept."
+
+
+class ServerFailed(WebuiError):
+    code = "server_failed"
+    http_status = 502
+    sentence = "The model's server failed: {reason}. What was said so far is kept."
+
+
+class ClientMissing(WebuiError):
+    code = "client_missing"
+    http_status = 503
+    sentence = "{package} is not installed here; `python launch.py --engine {engine} …` installs it."
+
+
+class ContextUnknown(WebuiError):
+    code = "context_unknown"
+    http_status = 503
+    sentence = "Neither the server nor {tokenizer} says how many tokens the model reads; say it with --max-model-len."
+
+
+class NoApiHere(WebuiError):
+    code = "no_api_here"
+    http_status = 501
+    sentence = "The API is that of an engine in this process; this page stands before {device}. Ask that server itself."
 
 
 class RequestRefused(WebuiError):

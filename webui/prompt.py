@@ -1,7 +1,8 @@
 """A conversation -> token ids: chat template, context budget, and no control token that a person typed.
 
 What a message contains is text, whatever it looks like: `<|eot_id|>` typed by a person is encoded as ordinary characters.
-Wherever the contents hold no such text the ids are exactly those of the tokenizer's own chat template.
+Wherever the contents hold no such text the ids are exactly those of the tokenizer's own chat template. Engines elsewhere that
+take only text get it with such look-alikes broken up.
 
 It knows a Hugging Face tokenizer by its methods only and imports none; it does not know engines or turns.
 """
@@ -18,6 +19,7 @@ from webui.conversation import Message, Role
 from webui.errors import MessageTooLong
 
 _TAG = re.compile(r"<.+>|\[.+\]", re.DOTALL)  # added tokens that are no plain text, such as runs of blanks
+BREAK = "\u200b"  # a zero-width space: nobody sees it, and what it stands in is no control token to any tokenizer
 ROOM_SHARE = 4  # at least a quarter of the context is kept for the answer, if the visitor did not ask for less
 
 
@@ -39,10 +41,12 @@ class Prompt:
     Attributes:
         ids: token ids, the generation prompt included.
         dropped: how many of the oldest messages were left out.
+        text: the same for an engine that takes no ids: what looks like a control token in a message has a BREAK in it.
     """
 
     ids: list[int]
-    dropped: int
+    dropped: int = 0
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +97,14 @@ class PromptBuilder:
         """
         room = self._room(max_tokens)
         kept = list(messages)
-        ids = self._encode(kept, system)
+        ids, text = self._encode(kept, system)
         needed = 2 if kept[-1].role == "assistant" else 1  # an answer is continued as one to its question
         while len(ids) + room > self.context and len(kept) > needed:
             kept = kept[self._surplus(kept, len(ids) + room - self.context, needed) :]
-            ids = self._encode(kept, system)
+            ids, text = self._encode(kept, system)
         if len(ids) >= self.context:
             raise MessageTooLong(used=len(ids), total=self.context)
-        return Prompt(ids, dropped=len(messages) - len(kept))
+        return Prompt(ids, dropped=len(messages) - len(kept), text=text)
 
     def measure(self, messages: Sequence[Message], system: str = "", max_tokens: int | None = None) -> Budget:
         """What `build` would do with these messages, without refusing any."""
@@ -122,15 +126,16 @@ class PromptBuilder:
             tokens -= len(self._ids(message.text))
         return len(kept) - needed
 
-    def _encode(self, messages: Sequence[Message], system: str) -> list[int]:
+    def _encode(self, messages: Sequence[Message], system: str) -> tuple[list[int], str]:
         literal: dict[str, str] = {}
         turns = [{"role": m.role, "content": self._protected(m.text, m.role, literal)} for m in messages]
         begun = turns.pop()["content"] if turns[-1]["role"] == "assistant" else ""
         text = self._render(turns, self._protected(system, "user", literal)) + begun
         if not literal:
-            return self._ids(text)
+            return self._ids(text), text
         pieces = re.split("(" + "|".join(literal) + ")", text)
-        return [i for piece in pieces for i in (self._literal_ids(literal[piece]) if piece in literal else self._ids(piece))]
+        ids = [i for piece in pieces for i in (self._literal_ids(literal[piece]) if piece in literal else self._ids(piece))]
+        return ids, "".join(self._broken(literal[piece]) if piece in literal else piece for piece in pieces)
 
     def _protected(self, text: str, role: Role, literal: dict[str, str]) -> str:
         """The text with each look-alike of a control token replaced by a word that the template leaves alone."""
@@ -172,6 +177,10 @@ class PromptBuilder:
         if self._control["user"].search(tail):
             return self._ids(head) + self._literal_ids(tail)
         return self._ids(head) + self._ids(tail)
+
+    def _broken(self, token: str) -> str:
+        """A control token's text that stays text when somebody else tokenizes it."""
+        return token[:1] + BREAK + self._control["user"].sub(lambda found: self._broken(found.group()), token[1:])
 
 
 def _any_of(tokens: set[str]) -> re.Pattern[str]:

@@ -32,6 +32,7 @@ DEMO_MODEL = Path(__file__).resolve().parent.parent / "assets" / "demo_model"
 COMMANDS = {
     "compile": "compile a model for Rebellions' NPUs",
     "check": "say whether the app would start with these settings, and why not",
+    "export-triton": "write a model repository for Triton's vLLM backend that serves a compiled model",
     "train-demo-model": "train the small model that ships in assets/demo_model",
 }
 
@@ -55,6 +56,10 @@ def _setting(
 
 def _engine(help: str, *, default: Any = None, **limits: Any) -> Any:
     return _setting(default, help, group="engine", **limits)
+
+
+def _remote(help: str, *, default: Any = None, **limits: Any) -> Any:
+    return _setting(default, help, group="remote", **limits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +94,12 @@ class Settings:
         None, "days without a word after which a conversation is deleted for good; not given: never", low=0.01
     )
     log_level: str = _setting("info", "how much the terminal shows", choices=("debug", "info", "warning", "error"))
+
+    engine: str = _remote(
+        "what answers: vLLM in this process, or a Triton server", default="local", choices=("local", "triton")
+    )
+    url: str | None = _remote("the Triton server's address for gRPC, such as 127.0.0.1:8001")
+    model_name: str = _remote("the model's name at the Triton server", default="vllm_model")
 
     model: str = _engine("model folder or Hugging Face id", default=str(DEMO_MODEL))
     tokenizer: str | None = _engine("tokenizer folder or id, if not the model's own")
@@ -161,6 +172,7 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument("--engine-config", metavar="FILE", help="JSON file of engine arguments, as Triton's model.json")
     groups = {
         "app": parser.add_argument_group("the app"),
+        "remote": parser.add_argument_group("an engine elsewhere"),
         "engine": parser.add_argument_group("the engine (vLLM's own names)"),
     }
     for name, f in FIELDS.items():
@@ -210,7 +222,17 @@ def load(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
         _from_flags(flags),
     ):
         values.update(source)
-    return Settings(**values, given=frozenset(values))
+    settings = Settings(**values, given=frozenset(values))
+    _check_together(settings)
+    return settings
+
+
+def _check_together(settings: Settings) -> None:
+    """What one setting makes another need."""
+    if settings.engine == "triton":
+        for name, reason in (("url", "the server's address"), ("tokenizer", "the model's tokenizer, which the server keeps")):
+            if getattr(settings, name) is None:
+                raise BadSetting(setting=flag(name), reason=f"is needed with --engine triton: {reason}")
 
 
 def _from_flags(flags: Mapping[str, Any]) -> dict[str, Any]:

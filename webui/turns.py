@@ -147,7 +147,7 @@ class Turn:
         if prompt.dropped:
             self.message.dropped = prompt.dropped
             self._tell(dropped=prompt.dropped)
-        pieces = engine.generate(self._request_id, prompt.ids, self._sampling, Priority.VISITOR)
+        pieces = engine.generate(self._request_id, prompt, self._sampling, Priority.VISITOR)
         async with aclosing(pieces):  # type: ignore[type-var]
             async for piece in pieces:
                 self._take(piece)

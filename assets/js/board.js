@@ -99,6 +99,7 @@ class BatchBoard extends HTMLElement {
 
   draw() {
     setText(this.sub, this.subtitle());
+    if (this.sub) this.sub.title = this.model.engine?.seen_from_here ? say("board.here.title") : "";
     this.dataset.live = this.view.live ? "yes" : "no";
     this.demo.draw();
     if (this.drawer.seen) this.gauges.draw();
@@ -123,9 +124,10 @@ class BatchBoard extends HTMLElement {
     const { model, view } = this;
     if (!model.engine) return say("board.nothing");
     const lanes = count(model.engine.lanes);
-    if (view.live) return say("board.subtitle", { running: count(model.running), lanes, waiting: count(model.waiting) });
+    const here = model.engine.seen_from_here;
+    if (view.live) return say(here ? "board.here" : "board.subtitle", { running: count(model.running), lanes, waiting: count(model.waiting) });
     const busy = model.within(view.to, view.to).filter(({ stays }) => stays.some(({ from, to }) => from <= view.to && (to === null || to > view.to)));
-    return say("board.subtitle.held", { running: count(busy.length), lanes, waiting: count(waitingAt(model, view.to).length) });
+    return say(here ? "board.here.held" : "board.subtitle.held", { running: count(busy.length), lanes, waiting: count(waitingAt(model, view.to).length) });
   }
 
   /** The picture in words, not so often that it would interrupt. */

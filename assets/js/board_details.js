@@ -11,6 +11,8 @@ import { count, milliseconds, say, sayCount, seconds } from "./texts.js";
 
 /** @type {Array<"queue" | "prefill" | "decode">} */
 const PARTS = ["queue", "prefill", "decode"];
+/** The same where queue and prefill are not known apart: the first holds both. @type {Array<"queue" | "decode">} */
+const FEWER_PARTS = ["queue", "decode"];
 
 /** @param {Request} request */
 export function ownerWords({ mine, door }) {
@@ -38,9 +40,7 @@ export function titleWords(request, at) {
 
 /** All of it in one sentence. @param {Request} request @param {number} at */
 export function requestWords(request, at) {
-  const split = splitOf(request, at);
-  const parts = PARTS.map((part) => say(`footer.${part}`, { time: seconds(split[part] / 1000) }));
-  return [titleWords(request, at), ...parts, sayCount("footer.tokens", request.tokens)].join(", ");
+  return [titleWords(request, at), ...partsOf(request, at).map(({ words }) => words), sayCount("footer.tokens", request.tokens)].join(", ");
 }
 
 /** @param {Request} request @param {number} at */
@@ -48,11 +48,20 @@ export function requestDetails(request, at) {
   return make("div", { class: "details" }, splitBar(request, at), numbers(request, at));
 }
 
+/** Where its time went, part by part. @param {Request} request @param {number} at */
+function partsOf(request, at) {
+  const times = splitOf(request, at);
+  return (request.split ? PARTS : FEWER_PARTS).map((part) => {
+    const name = part === "queue" && !request.split ? "ttft" : part;
+    return { part, ms: times[part], words: say(`footer.${name}`, { time: seconds(times[part] / 1000) }) };
+  });
+}
+
 /** @param {Request} request @param {number} at */
 function splitBar(request, at) {
-  const split = splitOf(request, at);
-  const bar = PARTS.map((part) => make("i", { class: part, style: `flex-grow:${split[part]}` }));
-  const words = PARTS.map((part) => make("span", {}, make("i", { class: part }), say(`footer.${part}`, { time: seconds(split[part] / 1000) })));
+  const parts = partsOf(request, at);
+  const bar = parts.map(({ part, ms }) => make("i", { class: part, style: `flex-grow:${ms}` }));
+  const words = parts.map((each) => make("span", {}, make("i", { class: each.part }), each.words));
   return make("div", {}, make("span", { class: "split", "aria-hidden": "true" }, ...bar), make("div", { class: "parts" }, ...words));
 }
 

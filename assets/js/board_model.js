@@ -29,6 +29,7 @@ export const KEPT = 600_000;
  * @property {number} tokens
  * @property {number | null} worstItl
  * @property {number | null} cachedTokens
+ * @property {boolean} split  whether its queue and its prefill are known apart; `queued` to `scheduled` holds both if not
  * @property {Stay[]} stays  more than one if it was preempted
  * @property {Wait[]} waits
  */
@@ -85,7 +86,7 @@ export class BoardModel {
     const waits = waitsOf(queued, stays, lane === null, ended);
     this.requests.set(id, {
       ...{ id, door, mine: this.mine.has(id), queued, scheduled, first, last, ended, end },
-      ...{ promptTokens, tokens, worstItl, cachedTokens, stays, waits },
+      ...{ promptTokens, tokens, worstItl, cachedTokens, split: !this.engine?.seen_from_here, stays, waits },
     });
   }
 

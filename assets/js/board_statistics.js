@@ -18,13 +18,13 @@ export const MEASURES = ["queue", "ttft", "tpot", "itl", "e2e"];
 const EDGES = [1, 1.5, 2, 3, 5, 7];
 
 /** @param {Request} request @returns {Times} */
-export function timesOf({ queued, scheduled, first, last, ended, tokens, worstItl }) {
+export function timesOf({ queued, scheduled, first, last, ended, tokens, worstItl, split }) {
   // Which token is the last one shows only at the end.
   const final = ended === null ? null : last;
   const decode = between(first, final);
   return {
-    queue: between(queued, scheduled),
-    prefill: between(scheduled, first),
+    queue: split ? between(queued, scheduled) : null,
+    prefill: split ? between(scheduled, first) : null,
     decode,
     ttft: between(queued, first),
     tpot: decode !== null && tokens > 1 ? decode / (tokens - 1) : null,

@@ -38,7 +38,8 @@ export function stageWords() {
 /** "demo model, 4 lanes" */
 export function modelWords() {
   const { model, lanes } = status ?? {};
-  if (!model || !lanes) return stageWords();
+  if (!model) return stageWords();
+  if (!lanes) return shortName(model);
   return say("header.model", { model: shortName(model), lanes: count(lanes) });
 }
 
@@ -47,6 +48,12 @@ export function engineWords() {
   const { engine, device, context } = status ?? {};
   if (!engine || !device || !context) return "";
   return say("header.engine", { engine, device, context: count(context) });
+}
+
+/** What the engine cannot do or tell, or "" if there is no such thing. */
+export function cannotWords() {
+  const cannot = status?.cannot ?? [];
+  return cannot.length ? say("header.cannot", { list: cannot.map((name) => say(`cannot.${name}`)).join(", ") }) : "";
 }
 
 /** @param {string} model  a name, a hub id or a folder */

@@ -9,6 +9,8 @@ import { count, milliseconds, say, sayCount, seconds } from "./texts.js";
 
 /** @type {Array<"queue" | "prefill" | "decode">} */
 const PARTS = ["queue", "prefill", "decode"];
+/** The same where queue and prefill are not known apart. @type {Array<"ttft" | "decode">} */
+const FEWER_PARTS = ["ttft", "decode"];
 
 /** @param {Timing} timing */
 export function answerFooter(timing) {
@@ -16,16 +18,21 @@ export function answerFooter(timing) {
     "div",
     { class: "answer-footer", tabindex: 0, role: "group", "aria-label": say("footer.label") },
     splitBar(timing),
-    make("span", { class: "times" }, ...PARTS.map((part) => make("span", {}, say(`footer.${part}`, { time: seconds(timing[part]) })))),
+    make("span", { class: "times" }, ...partsOf(timing).map((part) => make("span", {}, say(`footer.${part}`, { time: seconds(timing[part]) })))),
     make("span", { class: "amount" }, amount(timing)),
     formulas(timing),
   );
 }
 
 /** @param {Timing} timing */
+function partsOf(timing) {
+  return timing.split ? PARTS : FEWER_PARTS;
+}
+
+/** @param {Timing} timing */
 function splitBar(timing) {
-  const total = PARTS.reduce((sum, part) => sum + timing[part], 0) || 1;
-  const parts = PARTS.map((part) => make("i", { class: part, style: `flex-grow:${(timing[part] / total) * 100}` }));
+  const total = timing.e2e || 1;
+  const parts = partsOf(timing).map((part) => make("i", { class: part, style: `flex-grow:${(timing[part] / total) * 100}` }));
   return make("span", { class: "split", "aria-hidden": "true" }, ...parts);
 }
 
@@ -40,8 +47,7 @@ function amount(timing) {
 function formulas(timing) {
   const tpot = timing.tpot === null ? say("footer.none") : milliseconds(timing.tpot);
   const rows = [
-    ["queue", seconds(timing.queue)],
-    ["prefill", seconds(timing.prefill)],
+    ...(timing.split ? [["queue", seconds(timing.queue)], ["prefill", seconds(timing.prefill)]] : []),
     ["decode", seconds(timing.decode)],
     ["ttft", seconds(timing.ttft)],
     ["tpot", tpot],

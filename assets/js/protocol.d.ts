@@ -3,7 +3,7 @@
  * All addresses are relative to the page, so that it also works under a sub-path.
  */
 
-export type Stage = "importing" | "loading" | "warming" | "ready" | "failed" | "restarting" | "stopping";
+export type Stage = "importing" | "connecting" | "loading" | "warming" | "ready" | "failed" | "restarting" | "stopping";
 export type State = "waiting" | "prefill" | "decode" | "ended";
 export type End = "stop" | "length" | "aborted" | "failed" | "interrupted";
 export type Door = "page" | "api" | "evaluation" | "demo";
@@ -33,6 +33,7 @@ export interface EngineStatus {
   model: string | null;
   device: string | null;
   engine: string | null;
+  /** 0 if the engine does not say. */
   lanes: number | null;
   context: number | null;
   error: Problem | null;
@@ -41,6 +42,8 @@ export interface EngineStatus {
   ignored?: string[];
   /** Whether conversations are kept: not at all by choice, not yet, yes, or not at the moment. */
   history: "off" | "starting" | "keeping" | "failing";
+  /** What the engine cannot do or tell. */
+  cannot?: string[];
 }
 
 export interface Tail {
@@ -59,6 +62,8 @@ export interface Timing {
   prompt_tokens: number;
   tokens: number;
   tokens_per_second: number | null;
+  /** False where queue and prefill could not be told apart: `queue` holds both. */
+  split: boolean;
 }
 
 export interface Message {
@@ -135,6 +140,8 @@ export type RequestRow = [
 
 export interface EngineFacts {
   lanes: number;
+  /** The engine is elsewhere: the rows are this app's own requests, whatever else runs there. */
+  seen_from_here: boolean;
   /** Whether the engine decodes in compiled batch sizes and says in which one. */
   buckets: boolean;
   prefix_cache: boolean;

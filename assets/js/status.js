@@ -4,7 +4,7 @@
  * the connection is lost, the engine failed or conversations are not kept. Also the line above the composer that says why something was refused.
  */
 import { iconButton, make, setText } from "./dom.js";
-import { engineStatus, engineWords, modelWords, stageWords } from "./engine.js";
+import { cannotWords, engineStatus, engineWords, modelWords, stageWords } from "./engine.js";
 import { emit, on } from "./hub.js";
 import { problemText } from "./server.js";
 import { otherLanguage, say, switchLanguage } from "./texts.js";
@@ -46,6 +46,7 @@ class PageHeader extends HTMLElement {
     setText(this.stage, say(`stage.${stage}`));
     if (this.words) this.words.textContent = stage === "ready" ? modelWords() : stageWords();
     if (this.details) this.details.textContent = engineWords();
+    if (this.details) this.details.title = cannotWords();
     this.details?.toggleAttribute("hidden", !engineWords());
     this.drawFailure();
     this.drawHistory();

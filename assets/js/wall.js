@@ -65,7 +65,8 @@ class BoardWall extends HTMLElement {
   subtitle() {
     const { engine, running, waiting } = this.model;
     if (this.dataset.connection === "lost") return say("connection.lost");
-    return engine ? say("board.subtitle", { running: count(running), lanes: count(engine.lanes), waiting: count(waiting) }) : say("board.nothing");
+    if (!engine) return say("board.nothing");
+    return say(engine.seen_from_here ? "board.here" : "board.subtitle", { running: count(running), lanes: count(engine.lanes), waiting: count(waiting) });
   }
 }
 

@@ -15,7 +15,8 @@ pytestmark = pytest.mark.browser
 
 # As much of a request's life as the statistics want.
 REQUEST = """(life) => ({ id: 0, door: "page", mine: false, queued: 0, scheduled: null, first: null, last: null, ended: null,
-end: null, promptTokens: 1, tokens: 0, worstItl: null, cachedTokens: null, stays: [], waits: [], ...life })"""
+end: null, promptTokens: 1, tokens: 0, worstItl: null, cachedTokens: null, split: true, stays: [], waits: [],
+...life })"""
 MODULES = {"reckoning": "./tests/browser/reckoning.js"}
 
 
@@ -69,6 +70,8 @@ def test_every_latency_by_its_formula(modules: Page) -> None:
     }
     times = reckon(modules, "board_statistics", "m.timesOf(r(a))", life)
     assert times == {"queue": 200, "prefill": 250, "decode": 1000, "ttft": 450, "tpot": 100, "itl": 180, "e2e": 1450}
+    elsewhere = reckon(modules, "board_statistics", "m.timesOf(r(a))", {**life, "split": False})
+    assert elsewhere == {**times, "queue": None, "prefill": None}
     one = reckon(modules, "board_statistics", "m.timesOf(r(a))", {**life, "last": 1450, "tokens": 1, "worstItl": None})
     assert (one["tpot"], one["itl"], one["e2e"]) == (None, None, 450), "one token has no gaps"
     running = reckon(modules, "board_statistics", "m.timesOf(r(a))", {**life, "ended": None, "end": None})

@@ -19,6 +19,7 @@ from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 from webui.batch.board import Board
 from webui.conversation import Sampling
 from webui.engines.local import LocalEngine, LocalEngines, prepare_environment
+from webui.prompt import Prompt
 from webui.rbln.sampling import READ
 from webui.settings import DEMO_MODEL, Settings
 
@@ -116,5 +117,5 @@ async def test_the_page_is_told_what_is_not_heeded_and_a_seed_does_no_harm(engin
     assert engine.info.ignored == ("seed",)
     assert (engine.info.device, engine.info.decode_buckets) == ("RBLN emulated on CPU", (1, 2, 4))
     ids = list(engine.tokenizer("Hello!", add_special_tokens=False)["input_ids"])
-    pieces = [piece async for piece in engine.generate("seeded", ids, Sampling(seed=7, max_tokens=5))]
+    pieces = [piece async for piece in engine.generate("seeded", Prompt(ids), Sampling(seed=7, max_tokens=5))]
     assert pieces[-1].end in ("stop", "length")

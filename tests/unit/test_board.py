@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webui.batch.board import ENDED_AT_MOST, WINDOW, Board, EngineFacts, Progress
+from webui.batch.board import ENDED_AT_MOST, ROWS_AT_MOST, WINDOW, Board, EngineFacts, Progress
 from webui.batch.frames import Frames
 from webui.batch.lanes import Lanes
+from webui.batch.latency import latencies
 from webui.batch.rates import SlidingSum
 from webui.batch.request import Request, door_of
 from webui.batch.steps import TICKS_AT_MOST, Step
+from webui.engines.seen_from_here import SeenFromHere
 
 
 class Clock:
@@ -304,6 +307,42 @@ def test_prefix_hits_are_of_the_last_minute_and_unknown_without_a_look_up() -> N
     assert board.prefix_hits() == 0.75
     clock.now += 61
     assert board.prefix_hits() is None
+
+
+def test_of_an_engine_elsewhere_only_what_comes_back_is_drawn() -> None:
+    board = Board(clock=(clock := Clock()))
+    seen, frames = SeenFromHere(board), Frames(board)
+    assert frames.frame() is not None  # the whole: another engine
+    with ExitStack() as requests:
+        given = [requests.enter_context(seen.request(f"page-{index}", 7)) for index in range(3)]
+        assert (board.running, board.waiting, board.places()) == (0, 3, {})
+        clock.now += 2
+        for request in given[:2]:
+            request.gave(1, 8)
+        clock.now += 3
+        given[0].gave(2)
+        given[0].end = "stop"
+        frame = frames.frame()
+        assert frame is not None and (frame["running"], frame["waiting"]) == (2, 1)
+        assert (frame["engine"]["seen_from_here"], frame["engine"]["lanes"]) == (True, 2)
+        figures = frame["figures"]
+        assert figures["occupancy"] is None and figures["kv"] is None and figures["tps"]["generation"] > 0
+        timing = board.find("page-0").timing()  # type: ignore[union-attr]
+        assert (timing.split, timing.ttft, timing.decode, timing.tokens, timing.prompt_tokens) == (False, 2, 3, 3, 8)
+    assert [row[8] for row in frames.full()["requests"]] == ["aborted", "aborted", "stop"]
+    ended = board.ended_within(WINDOW)
+    assert latencies(ended)["queue"].n == 0 and latencies(ended)["ttft"].p50 == 2 and board.saved() is None
+    assert (board.running, board.waiting, board.lanes.leaving, board.step.running) == (0, 0, 0, 0)
+
+
+def test_there_are_as_many_rows_as_an_engine_elsewhere_answered_at_once_but_not_any_number() -> None:
+    board = Board()
+    seen = SeenFromHere(board)
+    with ExitStack() as requests:
+        for index in range(ROWS_AT_MOST + 5):
+            requests.enter_context(seen.request(f"page-{index}", 1)).gave(1)
+        assert (board.lanes.count, board.running, board.waiting) == (ROWS_AT_MOST, ROWS_AT_MOST, 5)
+    assert (board.running, board.waiting) == (0, 0)
 
 
 def test_doors_are_told_apart_by_the_ids_prefix() -> None:

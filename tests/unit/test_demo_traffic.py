@@ -29,9 +29,9 @@ class EndlessEngine:
         self.board = board
         self.priorities: list[Priority] = []
 
-    async def generate(self, id: str, prompt: list[int], sampling: Sampling, priority: Priority) -> AsyncIterator[Piece]:
+    async def generate(self, id: str, prompt: Prompt, sampling: Sampling, priority: Priority) -> AsyncIterator[Piece]:
         self.priorities.append(priority)
-        request = self.board.opened(id, len(prompt), priority)
+        request = self.board.opened(id, len(prompt.ids), priority)
         try:
             await asyncio.Event().wait()
             yield Piece("")

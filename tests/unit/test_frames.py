@@ -90,7 +90,8 @@ def test_a_new_engine_is_told_in_full_to_everybody() -> None:
     board.reset(EngineFacts(8, "CPU", True))
     frame = frames.frame()
     assert frame is not None and frame["full"]
-    assert frame["engine"] == {"lanes": 8, "buckets": False, "prefix_cache": True, "device": "CPU"}
+    told = {"lanes": 8, "buckets": False, "prefix_cache": True, "device": "CPU", "seen_from_here": False}
+    assert frame["engine"] == told
 
 
 def test_times_are_milliseconds_since_the_boards_birth() -> None:

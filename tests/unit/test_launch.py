@@ -37,6 +37,7 @@ def checkout(tmp_path: Path) -> Path:
     (tmp_path / "requirements").mkdir()
     (tmp_path / "requirements.txt").write_text("# the lock\nvllm-cpu==0.30.0\ntorch==2.13.0+cpu\nrich==15.0.0  # text\n")
     (tmp_path / "requirements" / "test.txt").write_text("pytest==9.2.0\n")
+    (tmp_path / "requirements" / "triton.txt").write_text("tritonclient==2.73.0\n")
     (tmp_path / "requirements" / "rbln.txt").write_text("-r ../requirements.txt\nrebel-compiler>=0.12.0,<0.12.1\n")
     app = tmp_path / "webui"
     app.mkdir()
@@ -227,10 +228,74 @@ def test_only_the_rbln_tests_see_the_stand_in_for_the_compiler(
     assert any("rebel_on_cpu" in path for path in variables["PYTHONPATH"].split(":")) == sees_the_stand_in
 
 
+@pytest.mark.parametrize(
+    ("arguments", "variables", "sets"),
+    [
+        ([], {}, []),
+        (["--engine", "local"], {}, []),
+        (["--engine", "triton", "--url", "host:8001"], {}, ["triton"]),
+        (["--port", "1", "--engine=triton"], {}, ["triton"]),
+        ([], {"WEBUI_ENGINE": "triton"}, ["triton"]),
+        (["--engine", "local"], {"WEBUI_ENGINE": "triton"}, []),
+        (["--engine"], {}, []),
+        (["--model", "triton"], {}, []),
+    ],
+)
+def test_an_engines_packages_are_installed_when_it_is_first_named(
+    launch: ModuleType, arguments: list[str], variables: dict[str, str], sets: list[str]
+) -> None:
+    assert launch.wanted_sets(arguments, variables) == sets
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes are replaced on POSIX only")
+@pytest.mark.parametrize(
+    ("arguments", "installed", "pytest_arguments"),
+    [
+        (["test", "-x"], [("cpu", ["app", "test"])], ["-x"]),
+        (
+            ["test", "--triton", "-x"],
+            [("triton server", ["app"]), ("cpu", ["app", "test", "triton"])],
+            ["-o", "testpaths=tests/triton_server", "-x"],
+        ),
+        (
+            ["test", "--triton-vllm", "vllm_backend"],
+            [("triton server", ["app"]), ("cpu", ["app", "test", "triton"]), "vllm_backend"],
+            ["-o", "testpaths=tests/triton_server"],
+        ),
+    ],
+)
+def test_only_the_tests_with_a_triton_server_install_one(
+    launch: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    installed: list[Any],
+    pytest_arguments: list[str],
+) -> None:
+    done: list[Any] = []
+
+    def become(python: str, command: list[str], variables: dict[str, str]) -> None:
+        backend = variables.get("TRITON_VLLM_BACKEND")
+        done.extend([Path(backend).name] if backend else [])
+        done.append(command[command.index("pytest") + 1 :])
+        raise SystemExit
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("TRITON_VLLM_BACKEND", "")
+    monkeypatch.setattr(launch, "set_up", lambda environment, names, out: done.append((environment.device, names)))
+    monkeypatch.setattr(launch.os, "execve", become)
+    monkeypatch.setattr(launch.signal, "signal", lambda *_: None)
+    with pytest.raises(SystemExit):
+        launch.main(arguments)
+    assert done == [*installed, pytest_arguments]
+
+
 # ---- the locks that ship
 
 
-@pytest.mark.parametrize("lock", ["requirements.txt", *(f"requirements/{name}.txt" for name in ("test", "cuda", "rbln_test"))])
+@pytest.mark.parametrize(
+    "lock",
+    ["requirements.txt", *(f"requirements/{name}.txt" for name in ("test", "cuda", "rbln_test", "triton", "triton_test"))],
+)
 def test_a_lock_pins_everything_once(launch: ModuleType, lock: str) -> None:
     pins = launch.read_pins(str(ROOT / lock))
     assert all("==" in pin for pin in pins)
@@ -250,6 +315,10 @@ def test_the_locks_agree(launch: ModuleType) -> None:
     assert {pin for pin in emulated ^ rbln if not pin.startswith(("rebel-compiler", "torchvision"))} == set()
     assert not launch.projects(cpu) & {"torchvision", "torchaudio", "torchcodec", "triton"}
     assert not launch.projects(test) & (launch.projects(cpu) | launch.projects(cuda))
+    client = set(launch.read_pins(str(ROOT / "requirements/triton.txt")))
+    for lock in (cpu, cuda, rbln, test):  # the set goes on top of each: a package that is in both must be the same
+        assert launch.projects(client - lock).isdisjoint(launch.projects(lock))
+    assert {"grpcio", "protobuf", "numpy", "urllib3", "packaging"} <= launch.projects(cpu) & launch.projects(cuda)
 
 
 def test_pins_are_read_without_comments_and_with_included_locks(launch: ModuleType, checkout: Path) -> None:

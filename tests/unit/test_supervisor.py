@@ -12,7 +12,8 @@ from webui.conversation import Sampling
 from webui.engines import supervisor as module
 from webui.engines.base import EngineInfo, Report
 from webui.engines.supervisor import Supervisor
-from webui.errors import EngineFailed, ModelNotFound, ShuttingDown
+from webui.errors import EngineFailed, ModelNotFound, ServerUnreachable, ShuttingDown
+from webui.prompt import Prompt
 
 
 class ScriptedEngine:
@@ -23,7 +24,7 @@ class ScriptedEngine:
         self.alive = True
         self.ended = False
 
-    def generate(self, request_id: str, prompt_ids: list[int], sampling: Sampling) -> Any:
+    def generate(self, request_id: str, prompt: Prompt, sampling: Sampling) -> Any:
         raise NotImplementedError
 
     async def shutdown(self) -> None:
@@ -90,6 +91,36 @@ async def test_one_that_died_is_started_again_even_if_that_fails_at_first() -> N
     assert supervisor.engine is None and supervisor.stage == "restarting"
     second = await asyncio.wait_for(supervisor.ready(), 5)
     assert second is not first and script.engines[0].ended
+    await supervisor.stop()
+
+
+async def test_what_may_pass_is_said_at_once_and_tried_again() -> None:
+    script = Script(*[ServerUnreachable(address="host:1", reason="refused")] * 3)
+    stages: list[str] = []
+    supervisor = Supervisor(script, lambda: stages.append(supervisor.stage))
+    supervisor.start()
+    with pytest.raises(ServerUnreachable):
+        await supervisor.ready()
+    assert supervisor.stage == "failed"
+    while supervisor.stage != "ready":
+        await asyncio.sleep(0.01)
+    assert await supervisor.ready() is script.engines[0] and supervisor.status()["error"] is None
+    assert "restarting" not in stages  # the reason stands until it is mended
+    await supervisor.stop()
+
+
+async def test_one_whose_server_goes_away_says_why_while_it_is_away() -> None:
+    script = Script(None, ServerUnreachable(address="host:1", reason="refused"))
+    supervisor = Supervisor(script)
+    supervisor.start()
+    await supervisor.ready()
+    script.engines[0].alive = False
+    waiting = asyncio.create_task(supervisor.ready())
+    with pytest.raises(ServerUnreachable):
+        await waiting
+    while supervisor.stage != "ready":
+        await asyncio.sleep(0.01)
+    assert await supervisor.ready() is script.engines[1]
     await supervisor.stop()
 
 

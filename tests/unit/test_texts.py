@@ -16,6 +16,7 @@ ROOT = ASSETS.parent
 # Keys that the sources put together from a name that comes from the server or from a list.
 COMPOSED = (
     "board.",
+    "cannot.",
     "chats.",
     "column.",
     "door.",
@@ -47,7 +48,15 @@ TERMINAL_ONLY = {
     "database_too_new",
 }
 # … and these answer programs.
-API_ONLY = {"invalid_api_key", "unknown_path", "wrong_method", "body_too_large", "too_many_requests", "engine_restarting"}
+API_ONLY = {
+    "invalid_api_key",
+    "unknown_path",
+    "wrong_method",
+    "body_too_large",
+    "too_many_requests",
+    "engine_restarting",
+    "no_api_here",
+}
 
 
 def sources() -> str:

@@ -12,7 +12,7 @@ import secrets
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from webui.batch.lanes import Lanes
 from webui.batch.rates import SlidingSum
@@ -24,6 +24,7 @@ from webui.conversation import End
 WINDOW = 600.0  # seconds that the board remembers
 FIGURES_WINDOW = 60.0  # seconds over which occupancy, prefix hits and savings are taken
 RATE_WINDOW = 3.0  # seconds over which tokens per second are counted
+ROWS_AT_MOST = 64  # for an engine that does not say how many lanes it has
 ENDED_AT_MOST = 5000  # ended requests kept within the window, whatever the load
 
 
@@ -36,12 +37,15 @@ class EngineFacts:
         device: what it runs on.
         prefix_cache: whether prompts that begin alike share their KV cache.
         buckets: the batch sizes that decode steps are compiled for; empty where they are not.
+        seen_from_here: whether it is elsewhere and tells nothing of lanes and lines. Then only what came back of this app's own
+            requests is known; `lanes` is the number of rows to begin with, and there are more as needed.
     """
 
     lanes: int = 0
     device: str = ""
     prefix_cache: bool = False
     buckets: tuple[int, ...] = ()
+    seen_from_here: bool = False
 
 
 @dataclass(slots=True, frozen=True)
@@ -111,7 +115,12 @@ class Board:
     def opened(self, engine_id: str, prompt_tokens: int, priority: int = 0) -> Request:
         """A request goes to the engine."""
         request = Request(
-            self._next_id, door_of(engine_id), queued=self.clock(), prompt_tokens=prompt_tokens, priority=priority
+            self._next_id,
+            door_of(engine_id),
+            queued=self.clock(),
+            prompt_tokens=prompt_tokens,
+            priority=priority,
+            split=not self.engine.seen_from_here,
         )
         self._next_id += 1
         self._live[request.id] = self._named[engine_id] = request
@@ -148,6 +157,9 @@ class Board:
 
     def _admit(self, request: Request, now: float) -> None:
         self._integrate(now)
+        if self.engine.seen_from_here and self.running == self.lanes.count < ROWS_AT_MOST:
+            self.lanes.grow()
+            self.engine = replace(self.engine, lanes=self.lanes.count)
         for changed in (request, *self.lanes.admit(request, now)):
             self._touch(changed)
 
@@ -217,7 +229,9 @@ class Board:
         return len(self.lanes.waiting)
 
     def places(self) -> dict[int, int]:
-        """Request id -> its place in line, from 1."""
+        """Request id -> its place in line, from 1; of a line elsewhere nothing is known."""
+        if self.engine.seen_from_here:
+            return {}
         return {request.id: place for place, request in enumerate(self.lanes.waiting, start=1)}
 
     def wait_estimate(self, place: int) -> float | None:
@@ -246,11 +260,11 @@ class Board:
         return [*self.ended_within(seconds), *self._live.values()][-ENDED_AT_MOST:]
 
     def occupancy(self) -> float | None:
-        """Lanes in use / all lanes, weighted by time, over FIGURES_WINDOW or since the engine started."""
+        """Lanes in use / all lanes, weighted by time, over FIGURES_WINDOW or since the engine started; None: not known."""
         now = self.clock()
         self._integrate(now)
         seconds = min(FIGURES_WINDOW, now - self._engine_since)
-        if not self.lanes.count or seconds < 1:
+        if not self.lanes.count or self.engine.seen_from_here or seconds < 1:
             return None
         return min(1.0, self._busy.total(now) / (seconds * self.lanes.count))
 
@@ -265,7 +279,9 @@ class Board:
         return self._prompt_tokens.rate(now), self._generation_tokens.rate(now)
 
     def saved(self, window: float = FIGURES_WINDOW) -> Saved | None:
-        """What batching saved the requests that ended within a window (see `static_batching.py`)."""
+        """What batching saved the requests that ended within a window (see `static_batching.py`); None: not known."""
+        if self.engine.seen_from_here:
+            return None
         ticks = self.steps.since(self.clock() - window)
         return saved(self.ended_within(window), ticks, self.lanes.count, window)
 

@@ -35,6 +35,7 @@ class Frames:
         self._demo = demo
         self._told: dict[int, int] = {}  # running request -> its tokens when they were last told
         self._told_steps = 0
+        self._told_engine = board.engine
         self._told_at = self._frame_at = self._saved_at = -FIGURES_WINDOW
         self._ends = 0
 
@@ -51,6 +52,8 @@ class Frames:
             return self.full()
         frame = self._head(full=False) | self._steps(ticks)
         frame |= {"requests": [self.row(request) for request in changed], "tokens": []}
+        if board.engine != self._told_engine:  # more rows, for one that is seen from here
+            frame["engine"] = self.engine()
         if now - self._told_at >= SECOND:
             self._told_at = now
             frame |= {"tokens": self._tokens(), "figures": self.figures()}
@@ -74,12 +77,13 @@ class Frames:
 
     def engine(self) -> dict[str, Any]:
         """What must be known of the engine to draw what it does."""
-        engine = self._board.engine
+        engine = self._told_engine = self._board.engine
         return {
             "lanes": engine.lanes,
             "buckets": bool(engine.buckets),
             "prefix_cache": engine.prefix_cache,
             "device": engine.device,
+            "seen_from_here": engine.seen_from_here,
         }
 
     def figures(self) -> dict[str, Any]:

@@ -57,6 +57,11 @@ class Lanes:
         """Requests in line, the next one first."""
         return list(self._waiting)
 
+    def grow(self) -> None:
+        """One lane more, for an engine that does not say how many it has."""
+        heapq.heappush(self._free, self.count)
+        self.count += 1
+
     def enter(self, request: Request) -> None:
         """A new request joins the line."""
         insort(self._waiting, request, key=_turn)

@@ -39,6 +39,11 @@ class Summary:
         return cls(len(ascending), p50, p95, p99, ascending[-1])
 
 
+def _queue(request: Request) -> float | None:
+    timing = request.timing()
+    return timing.queue if timing.split else None
+
+
 def _worst_itl(request: Request) -> float | None:
     return request.worst_itl
 
@@ -48,7 +53,7 @@ def _tpot(request: Request) -> float | None:
 
 
 LATENCIES: dict[str, Callable[[Request], float | None]] = {
-    "queue": lambda request: request.timing().queue,
+    "queue": _queue,
     "ttft": lambda request: request.timing().ttft,
     "tpot": _tpot,
     "worst_itl": _worst_itl,

@@ -49,6 +49,7 @@ class Request:
         worst_itl: seconds, the longest gap between two steps that gave it tokens; None before the second of them.
         cached_tokens: tokens of its prompt that the prefix cache spared; None: not told (yet).
         stays: every time that it sat in a lane; more than one if it was preempted.
+        split: whether waiting and prefill can be told apart; not so if the engine is elsewhere.
     """
 
     id: int
@@ -66,6 +67,7 @@ class Request:
     worst_itl: float | None = None
     cached_tokens: int | None = None
     stays: list[Stay] = field(default_factory=list)
+    split: bool = True
 
     @property
     def state(self) -> State:
@@ -93,6 +95,7 @@ class Request:
             decode=max(0.0, last - first),
             prompt_tokens=self.prompt_tokens,
             tokens=self.tokens,
+            split=self.split,
         )
 
     # Its stays, as the lanes change

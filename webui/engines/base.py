@@ -8,9 +8,9 @@ from enum import IntEnum
 from typing import Any, Literal, Protocol
 
 from webui.conversation import End, Sampling
-from webui.prompt import Tokenizer
+from webui.prompt import Prompt, Tokenizer
 
-Stage = Literal["importing", "loading", "warming", "ready", "failed", "restarting", "stopping"]
+Stage = Literal["importing", "connecting", "loading", "warming", "ready", "failed", "restarting", "stopping"]
 
 
 class Priority(IntEnum):
@@ -31,7 +31,7 @@ class EngineInfo:
         model: its name as a person reads it.
         device: what it runs on.
         engine: library and version.
-        lanes: sequences in one batch (`max_num_seqs`).
+        lanes: sequences in one batch (`max_num_seqs`); 0 if the engine does not say.
         context: tokens of prompt and answer together (`max_model_len`).
         sampling: the defaults that the model's makers recommend.
         prefix_cache: whether prompts that begin alike share their KV cache.
@@ -39,6 +39,7 @@ class EngineInfo:
         effective: engine values that are worth showing.
         versions: library -> version.
         ignored: sampling settings that it takes and does not heed.
+        cannot: what this engine cannot do or tell, by the names of the page's texts `cannot.<name>`.
     """
 
     model: str
@@ -52,6 +53,7 @@ class EngineInfo:
     effective: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
+    cannot: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +76,14 @@ class Engine(Protocol):
         ...
 
     def generate(
-        self, request_id: str, prompt_ids: list[int], sampling: Sampling, priority: Priority = Priority.VISITOR
+        self, request_id: str, prompt: Prompt, sampling: Sampling, priority: Priority = Priority.VISITOR
     ) -> AsyncIterator[Piece]:
         """Runs one request; leaving the iteration, by cancelling too, frees its lane.
 
         Raises:
             EngineStopped: if the engine dies.
             RequestRefused: if the engine cannot run this request.
+            WebuiError: what else happened on the way to an engine elsewhere.
         """
         ...
 

@@ -30,7 +30,7 @@ from webui.conversation import LIMITS, Sampling
 from webui.engines.base import EngineInfo, Piece, Priority, Report
 from webui.engines.model_check import check_chat_template, check_folder, explain
 from webui.errors import EngineStopped, NoChatTemplate, RequestRefused
-from webui.prompt import Tokenizer
+from webui.prompt import Prompt, Tokenizer
 from webui.rbln.compiled import CompiledModel, is_compiled, read
 from webui.rbln.devices import find_npus, is_rbln_environment
 from webui.rbln.preflight import RULES, WITHOUT_EFFECT, check_compiled, check_environment, check_npus, without_effect
@@ -60,7 +60,7 @@ def prepare_environment(settings: Settings) -> None:
         # An engine that was killed leaves its shared memory to multiprocessing's helper, which removes it but complains.
         "PYTHONWARNINGS": "ignore::UserWarning:multiprocessing.resource_tracker",
     }
-    if Path(settings.model).is_dir():
+    if Path(settings.model if settings.engine == "local" else settings.tokenizer or "").is_dir():
         defaults["HF_HUB_OFFLINE"] = "1"  # a local model asks the hub nothing, also where there is a network
     if _enforces_eager(settings):
         # The sampler alone would still be compiled, for 5 to 24 s at the first sampled request of each batch shape.
@@ -154,7 +154,7 @@ class LocalEngine:
         return self._llm
 
     async def generate(
-        self, request_id: str, prompt_ids: list[int], sampling: Sampling, priority: Priority = Priority.VISITOR
+        self, request_id: str, prompt: Prompt, sampling: Sampling, priority: Priority = Priority.VISITOR
     ) -> AsyncIterator[Piece]:
         """See `Engine`."""
         from vllm.exceptions import VLLMClientError
@@ -163,9 +163,9 @@ class LocalEngine:
 
         from webui.engines.observer import ENDS
 
-        parameters = self._parameters(sampling, len(prompt_ids))
+        parameters = self._parameters(sampling, len(prompt.ids))
         try:
-            outputs = self._llm.generate(tokens_input(prompt_ids), parameters, request_id, priority=priority)
+            outputs = self._llm.generate(tokens_input(prompt.ids), parameters, request_id, priority=priority)
             async with aclosing(outputs):
                 async for output in outputs:
                     answer = output.outputs[0]
@@ -209,14 +209,14 @@ class LocalEngine:
         for batch in ([greedy], [Sampling()], [seeded], [filtered], [Sampling()] * self.info.lanes):
             await asyncio.gather(*(self._run_to_end(prompt, sampling, i) for i, sampling in enumerate(batch)))
 
-    async def _run_to_end(self, prompt: list[int], sampling: Sampling, index: int) -> None:
+    async def _run_to_end(self, prompt: Prompt, sampling: Sampling, index: int) -> None:
         limited = Sampling.from_mapping({"max_tokens": WARM_UP_TOKENS}, defaults=sampling)
         async for _ in self.generate(f"warm-up-{index}", prompt, limited):
             pass
 
-    def _warm_up_prompt(self) -> list[int]:
+    def _warm_up_prompt(self) -> Prompt:
         ids = self.tokenizer("warm up", add_special_tokens=False)["input_ids"]
-        return list(ids)[: max(1, self.info.context - WARM_UP_TOKENS)]
+        return Prompt(list(ids)[: max(1, self.info.context - WARM_UP_TOKENS)])
 
     def check_chat_template(self) -> None:
         """Raises NoChatTemplate unless the model or the settings have one."""

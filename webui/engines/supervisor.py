@@ -1,8 +1,9 @@
 """Keeps one engine running: starts it, says what it is doing, starts it again when it dies.
 
 An engine that never ran (a model that is not there, no memory) is not tried again by itself: the reason stands until
-somebody changes something. One that ran and died is restarted, after 1, 2, 4 … 30 seconds. It does not know what kind of
-engine it keeps, nor who waits for it.
+somebody changes something. One that ran and died is restarted, after 1, 2, 4 … 30 seconds, and so is one whose error may pass
+(a server that does not answer); until it has, the error stands and whoever asks is told. It does not know what kind of engine
+it keeps, nor who waits for it.
 """
 
 from __future__ import annotations
@@ -87,6 +88,7 @@ class Supervisor:
                 "context": info.context,
                 "sampling": info.sampling.as_dict(),
                 "ignored": list(info.ignored),
+                "cannot": list(info.cannot),
             }
         return status
 
@@ -121,16 +123,20 @@ class Supervisor:
             try:
                 self._engine = await self._factory(self._to)
             except WebuiError as error:
-                if not self.restarts:
+                if error.passing:
+                    self._fail(error)
+                elif not self.restarts:
                     self._fail(error)
                     return False
-                log.error("The engine could not be restarted: %s", error)
+                else:
+                    log.error("The engine could not be restarted: %s", error)
             except Exception as error:
                 log.exception("The engine could not be started.")
                 if not self.restarts:
                     self._fail(EngineFailed(reason=str(error) or type(error).__name__))
                     return False
             else:
+                self.error = None
                 self._ready.set()
                 self._settled.set()
                 self._to("ready")
@@ -149,15 +155,16 @@ class Supervisor:
             await self._engine.shutdown()
 
     def _fail(self, error: WebuiError) -> None:
-        log.error("%s", error)
+        if str(error) != str(self.error):
+            log.error("%s", error)
         self.error = error
         self._settled.set()
         self._to("failed")
 
     def _to(self, stage: Stage) -> None:
         # A restart is told as one stage: what it is doing inside matters only to a first start.
-        if self.restarts and stage in ("importing", "loading", "warming"):
-            stage = "restarting"
+        if self.restarts and stage in ("importing", "connecting", "loading", "warming"):
+            stage = "restarting" if self.error is None else "failed"
         if stage != "importing":
             self.imported.set()
         if stage != self.stage:

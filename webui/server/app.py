@@ -24,8 +24,10 @@ from webui.batch.frames import Frames
 from webui.chats import Chats
 from webui.data_folder import DATABASE, DataFolder
 from webui.demo_traffic import DemoTraffic
+from webui.engines.base import EngineFactory
 from webui.engines.local import LocalEngines
 from webui.engines.supervisor import Supervisor
+from webui.engines.triton_server import TritonEngines
 from webui.errors import BadSetting, Internal, WebuiError
 from webui.history.keeper import History
 from webui.rbln.metrics_exporter import MetricsExporter
@@ -67,7 +69,7 @@ class App:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.board = Board()
-        self.supervisor = Supervisor(LocalEngines(settings, self.board), self._engine_changed)
+        self.supervisor = Supervisor(_engines(settings, self.board), self._engine_changed)
         data = DataFolder(settings.data_dir)
         self.history = History(_database(settings, data), settings.keep_days, self._history_changed)
         self._signer = Signer(data.key())
@@ -152,6 +154,13 @@ def _database(settings: Settings, data: DataFolder) -> Path | str | None:
 
     database_url(settings.database_url)
     return settings.database_url
+
+
+def _engines(settings: Settings, board: Board) -> EngineFactory:
+    """What starts engines of the kind that the settings ask for."""
+    if settings.engine == "triton":
+        return TritonEngines(settings, board)
+    return LocalEngines(settings, board)
 
 
 class SecurityHeaders:

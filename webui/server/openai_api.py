@@ -23,7 +23,7 @@ from webui.background import in_background
 from webui.batch.board import Board
 from webui.engines.local import LocalEngine
 from webui.engines.supervisor import Supervisor
-from webui.errors import BadInput, EngineNotReady, EngineRestarting, UnknownPath, WebuiError, WrongMethod
+from webui.errors import BadInput, EngineNotReady, EngineRestarting, NoApiHere, UnknownPath, WebuiError, WrongMethod
 from webui.server.api_keys import ApiKeys
 from webui.server.api_requests import LENGTHS, checked, read_body
 from webui.settings import Settings
@@ -133,8 +133,10 @@ class OpenAIApi:
             WebuiError: why there is none.
         """
         engine = self._supervisor.engine
-        if not isinstance(engine, LocalEngine):
-            starting = self._supervisor.stage in ("importing", "loading", "warming")
+        if engine is not None and not isinstance(engine, LocalEngine):
+            raise NoApiHere(device=engine.info.device)
+        if engine is None:
+            starting = self._supervisor.stage in ("importing", "connecting", "loading", "warming")
             raise self._supervisor.error or (EngineNotReady() if starting else EngineRestarting())
         return await asyncio.shield(self._build(engine))
 
