@@ -17,7 +17,7 @@ from tests.conftest import GRACE
 
 pytestmark = pytest.mark.engine
 
-LONG = {"sampling": {"temperature": 1.0, "min_tokens": 1500, "max_tokens": 1500}}
+LONG = {"sampling": {"temperature": 1.0, "min_tokens": 1900, "max_tokens": 1900}}
 ENDLESS = "Tell me a long story about a fox."
 
 
