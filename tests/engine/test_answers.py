@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -35,9 +36,19 @@ async def idle(app: AppProcess, within: float) -> float:
 
 async def busy(app: AppProcess, running: int, waiting: int) -> None:
     """Waits until the engine says that exactly so many run and wait."""
-    seen, deadline = [], time.monotonic() + 20
+    await _requests(app, lambda seen: seen == {"running": running, "waiting": waiting})
+
+
+async def at_most(app: AppProcess, requests: int) -> None:
+    """Waits until the engine says that no more run and wait, together."""
+    await _requests(app, lambda seen: seen["running"] + seen["waiting"] <= requests)
+
+
+async def _requests(app: AppProcess, wanted: Callable[[dict[str, int]], bool]) -> None:
+    seen: list[dict[str, int]] = []
+    deadline = time.monotonic() + 20
     async with httpx.AsyncClient(base_url=app.url, verify=False) as client:
-        while not seen or seen[-1] != {"running": running, "waiting": waiting}:
+        while not seen or not wanted(seen[-1]):
             requests = (await client.get("/api/status")).json()["requests"]
             seen += [requests] if seen[-1:] != [requests] else []
             assert time.monotonic() < deadline, (seen, app.log.read_text()[-2000:])
@@ -150,7 +161,7 @@ async def test_closed_tabs_are_given_the_grace_time_and_a_second_at_most(app: Ap
         await one.close()
         await asyncio.sleep(0.3)
     for left, at in zip((2, 1, 0), closed, strict=True):
-        await busy(app, running=running or left, waiting=left if running else 0)
+        await at_most(app, running + left)
         times.append(time.monotonic() - at)
     for one in leaving:
         async with tab(app.url, client=one.client, chat=one.chat) as again:
