@@ -21,7 +21,7 @@ import psutil
 
 from benchmarks.chat_load import Round, prompts, sessions
 from benchmarks.start import CONTEXT, MEMORY, answers, free_port, process, until
-from webui.batch.board import percentile
+from webui.batch.latency import percentile
 from webui.engines.local import prepare_environment
 from webui.settings import DEMO_MODEL, Settings
 

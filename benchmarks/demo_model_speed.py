@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 
 from benchmarks.chat_load import prompts
-from webui.batch.board import percentile
+from webui.batch.latency import percentile
 from webui.conversation import Message, Sampling
 from webui.engines.local import LocalEngine, prepare_environment
 from webui.prompt import PromptBuilder
