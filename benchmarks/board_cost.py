@@ -19,12 +19,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from benchmarks.chat_load import ROOT, prompts, served
+from benchmarks.in_process import in_process, leave
 from webui.conversation import Message, Sampling
 from webui.data_folder import NONE
-from webui.engines.local import LocalEngine, prepare_environment
+from webui.engines.local import LocalEngine
 from webui.prompt import PromptBuilder
 from webui.server.app import App
-from webui.server.process import end_children, private_temporary_folder
 from webui.settings import Settings
 
 STEPS = 2000  # of the measurement without an engine
@@ -180,16 +180,10 @@ def main() -> None:
     print(f"the board itself: {cpu:.1f} us per step and running request; {size:.0f} bytes/s per watcher")
     if arguments.own_cost:
         return
-    with private_temporary_folder():
-        settings = Settings(max_num_seqs=arguments.lanes, data_dir=NONE)
-        prepare_environment(settings)
-        try:
-            results = asyncio.run(measure(settings, [0, 1, arguments.watchers], arguments.tokens, arguments.rounds))
-        finally:
-            end_children()
+    settings = Settings(max_num_seqs=arguments.lanes, data_dir=NONE)
+    results = in_process(settings, lambda: measure(settings, [0, 1, arguments.watchers], arguments.tokens, arguments.rounds))
     report(results, arguments.lanes, arguments.tokens)
-    sys.stdout.flush()
-    os._exit(0)
+    leave()
 
 
 if __name__ == "__main__":

@@ -26,12 +26,13 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 import uvicorn
 
+from benchmarks.in_process import in_process, leave
 from webui.batch.latency import percentile
 from webui.conversation import Message, Sampling
-from webui.engines.local import LocalEngine, prepare_environment
+from webui.engines.local import LocalEngine
 from webui.prompt import PromptBuilder
 from webui.server.app import App
-from webui.server.process import end_children, listen, private_temporary_folder
+from webui.server.process import listen
 from webui.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -196,17 +197,11 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    with private_temporary_folder():
-        # The folder is gone in the end, and the conversations with it.
-        settings = Settings(max_num_seqs=arguments.lanes, max_turns=10_000, data_dir=tempfile.mkdtemp())
-        prepare_environment(settings)
-        try:
-            results = asyncio.run(measure(settings, arguments.sessions, arguments.tokens, arguments.rounds))
-        finally:
-            end_children()
+    with tempfile.TemporaryDirectory() as data:
+        settings = Settings(max_num_seqs=arguments.lanes, max_turns=10_000, data_dir=data)
+        results = in_process(settings, lambda: measure(settings, arguments.sessions, arguments.tokens, arguments.rounds))
     report(results, arguments.sessions, arguments.tokens)
-    sys.stdout.flush()
-    os._exit(0)
+    leave()
 
 
 if __name__ == "__main__":

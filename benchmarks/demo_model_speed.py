@@ -12,18 +12,17 @@ import argparse
 import asyncio
 import os
 import statistics
-import sys
 import time
 from dataclasses import dataclass
 
 from benchmarks.chat_load import prompts
+from benchmarks.in_process import in_process, leave
 from webui.batch.latency import percentile
 from webui.conversation import Message, Sampling
 from webui.data_folder import NONE
-from webui.engines.local import LocalEngine, prepare_environment
+from webui.engines.local import LocalEngine
 from webui.prompt import Prompt, PromptBuilder
 from webui.server.app import App
-from webui.server.process import end_children, private_temporary_folder
 from webui.settings import Settings
 
 
@@ -76,16 +75,10 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=10)
     arguments = parser.parse_args()
-    with private_temporary_folder():
-        settings = Settings(max_num_seqs=arguments.streams, data_dir=NONE)
-        prepare_environment(settings)
-        try:
-            measured = asyncio.run(measure(settings, arguments.streams, arguments.tokens, arguments.rounds))
-        finally:
-            end_children()
-    report(measured, arguments.streams, arguments.tokens)
-    sys.stdout.flush()
-    os._exit(0)
+    settings = Settings(max_num_seqs=arguments.streams, data_dir=NONE)
+    answers = in_process(settings, lambda: measure(settings, arguments.streams, arguments.tokens, arguments.rounds))
+    report(answers, arguments.streams, arguments.tokens)
+    leave()
 
 
 if __name__ == "__main__":

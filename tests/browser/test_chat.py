@@ -33,7 +33,7 @@ def long_answer(page: Page, text: str) -> Locator:
 
     def longer(route: Route) -> None:
         body = route.request.post_data_json
-        route.continue_(post_data={**body, "sampling": {**body["sampling"], "min_tokens": 1500}})
+        route.continue_(post_data={**body, "sampling": {**body["sampling"], "min_tokens": 1900}})
 
     page.route("**/messages", longer)
     ask(page, text)

@@ -1,6 +1,6 @@
 """The board beside vLLM's own books, in one process: a mixed load on a KV cache too small for it. Prints what it found as JSON.
 
-Run as a process of its own by `test_board.py`. After every step that the engine tells of, the lanes are held against it.
+Run as a process of its own by `test_board_on_engine.py`. The lanes are held against every step that the engine tells of.
 """
 
 from __future__ import annotations

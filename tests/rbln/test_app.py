@@ -98,8 +98,9 @@ async def test_eight_visitors_share_four_lanes_and_who_leaves_frees_one(app: App
         await busy(app, running=4, waiting=4)
         watcher = tabs[-1]
         await watcher.wait_for(lambda: (watcher.latest("board") or {}).get("waiting") == 4, 10)
-        frame = watcher.latest("board")
-        assert (frame["lanes"], frame["running"]) == (4, 4)
+        engine = next(data["engine"] for kind, data in watcher.events if kind == "board" and "engine" in data)
+        assert (engine["lanes"], engine["device"]) == (4, "RBLN emulated on CPU")
+        assert watcher.latest("board")["running"] == 4
         await tabs[0].post("stop")
         await busy(app, running=4, waiting=3)
     finally:
