@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.app_process import AppProcess, running_app
+from tests.app_process import ROOT, AppProcess, running_app
 
-GRACE = 8.0  # seconds that the shared app gives an answer after its last tab was closed; a busy machine's reload fits in
+GRACE = 15.0  # seconds that the shared app gives an answer after its last tab was closed; a busy machine's reload fits in
+CONTEXT = 16_384  # tokens of the shared app
+ENDLESS = 15_000  # tokens of an answer that outlives whatever a test does meanwhile: two minutes on two free cores
+
+
+def with_room(folder: Path) -> list[str]:
+    """The model that ships with a longer context, as arguments of the app: what it says there is nonsense, but it goes on."""
+    shutil.copytree(ROOT / "assets" / "demo_model", folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps({**config, "max_position_embeddings": CONTEXT}), encoding="utf-8")
+    return ["--model", str(folder), "--dtype", "float32", "--enforce-eager"]
 
 
 @pytest.fixture(scope="session")
-def starting_app() -> Iterator[AppProcess]:
+def starting_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppProcess]:
     """The app with the model that ships, four lanes, as soon as its address answers."""
-    with running_app("--grace", str(GRACE), "--max-turns", "64") as running:
+    model = with_room(tmp_path_factory.mktemp("model") / "demo_model")
+    with running_app(*model, "--grace", str(GRACE), "--max-turns", "64") as running:
         yield running
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.app_process import ROOT, AppProcess
 
@@ -27,7 +27,11 @@ FLAGS = [
     *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
 ]
 PICTURES = ROOT / "test-results"
+PATIENCE = 60_000.0  # milliseconds; a machine that does other things besides stands still for some of them
 DESKTOP, PHONE = {"width": 1280, "height": 820}, {"width": 390, "height": 844}
+
+
+expect.set_options(timeout=PATIENCE)
 
 
 def find_browser() -> str | None:
@@ -56,6 +60,7 @@ class Visit:
         self.url = url
         self.requested: list[str] = []
         self.complaints: list[str] = []
+        context.set_default_timeout(PATIENCE)
         context.on("request", lambda request: self.requested.append(request.url))
         context.on("console", lambda message: self._listen(message))
         context.on("weberror", lambda error: self.complaints.append(str(error.error)))
@@ -69,7 +74,7 @@ class Visit:
         """A new tab with the chat page, ready to be used."""
         page = self.context.new_page()
         page.goto(self.url + fragment)
-        page.locator("#message textarea").wait_for(timeout=60_000)
+        page.locator("#message textarea").wait_for()
         page.wait_for_function("() => document.querySelector('#engine-status')?.textContent.trim()")
         return page
 

@@ -11,15 +11,17 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.board_pages import Stage, stage
 from tests.browser.board_traffic import Asked, Paper, Traffic, visitors
-from tests.browser.conftest import DESKTOP, PHONE, picture
+from tests.browser.conftest import DESKTOP, PATIENCE, PHONE, picture
 
 pytestmark = pytest.mark.browser
 
 WALL = {"width": 1920, "height": 1080}
 HOUR = 3_600_000
-# Paints of the lanes so far, and what the canvas shows now.
-COUNT_PAINTS = """() => { const { lanes } = board; const { paint } = lanes; lanes.paints = 0;
-lanes.paint = function () { this.paints++; paint.call(this); }; }"""
+# Paints of the lanes while the browser drew so many frames, and the seconds that this took; a slow machine changes both alike.
+PAINTS = """async (frames) => { const { lanes } = board; const { paint } = lanes; let paints = 0;
+const began = performance.now(); lanes.paint = function () { paints++; paint.call(this); };
+for (let i = 0; i < frames; i++) await new Promise(requestAnimationFrame);
+lanes.paint = paint; return [paints, (performance.now() - began) / 1000]; }"""
 PIXELS = "document.querySelector('canvas.lanes').toDataURL()"
 
 Opening = Callable[..., Page]
@@ -40,6 +42,7 @@ def visit(browser: Browser, theatre: Stage) -> Iterator[Opening]:
     def opened(traffic: Traffic, moment: int, path: str = "", *, still: bool = False, **options: Any) -> Page:
         theatre.play(traffic, moment, still=still)
         context = browser.new_context(**{"viewport": DESKTOP, "locale": "en-US", **options})
+        context.set_default_timeout(PATIENCE)
         contexts.append(context)
         context.on("weberror", lambda error: complaints.append(str(error.error)))
         page = context.new_page()
@@ -132,9 +135,7 @@ def test_pause_stands_still_and_live_goes_on(visit: Opening) -> None:
     assert page.evaluate("board.view.to") == held
     expect(page.locator(".sub")).to_have_text(re.compile("^Then:"))
     page.get_by_role("button", name="live", exact=True).click()
-    before = page.evaluate(PIXELS)
-    page.wait_for_timeout(500)
-    assert page.evaluate(PIXELS) != before, "it moves"
+    page.wait_for_function(f"(before) => {PIXELS} !== before", arg=page.evaluate(PIXELS))
 
 
 def test_the_slider_looks_back_by_keyboard(visit: Opening) -> None:
@@ -190,7 +191,7 @@ def test_limits_of_goodput_are_kept_in_the_browser(visit: Opening) -> None:
     expect(page.get_by_label("TTFT at most")).to_have_value("600000")
     page.get_by_label("TTFT at most").fill("")
     page.keyboard.press("Tab")
-    expect(page.get_by_label("TTFT at most")).to_have_value("200", timeout=3000)
+    expect(page.get_by_label("TTFT at most")).to_have_value("200")
 
 
 def test_the_table_sorts_filters_and_opens(visit: Opening) -> None:
@@ -264,25 +265,19 @@ def test_what_batching_saved_is_one_sentence_and_says_its_method(visit: Opening)
 
 def test_it_paints_only_while_something_moves(visit: Opening) -> None:
     quiet = visit(Traffic(4, [], []), 20_000)
-    quiet.evaluate(COUNT_PAINTS)
-    quiet.wait_for_timeout(2000)
-    assert quiet.evaluate("board.lanes.paints") <= 12, "five frames a second, and nothing between them"
+    paints, seconds = quiet.evaluate(PAINTS, 120)
+    assert paints <= 5 * seconds + 2, "five frames of the board a second, and nothing between them"
     moving = visit(busy(), 60_000)
-    moving.evaluate(COUNT_PAINTS)
-    moving.wait_for_timeout(2000)
-    assert moving.evaluate("board.lanes.paints") >= 20
+    assert moving.evaluate(PAINTS, 120)[0] >= 20
     moving.evaluate("document.querySelector('.lanes-frame').style.marginTop = '4000px'")
-    moving.wait_for_timeout(500)
-    moving.evaluate("board.lanes.paints = 0")
-    moving.wait_for_timeout(1000)
-    assert moving.evaluate("board.lanes.paints") == 0, "nobody sees it"
+    moving.evaluate(PAINTS, 10)
+    assert moving.evaluate(PAINTS, 60)[0] == 0, "nobody sees it"
 
 
 def test_with_reduced_motion_it_steps_once_a_second(visit: Opening) -> None:
     page = visit(busy(), 60_000, reduced_motion="reduce")
-    page.evaluate(COUNT_PAINTS)
-    page.wait_for_timeout(3000)
-    assert 1 <= page.evaluate("board.lanes.paints") <= 4
+    paints, seconds = page.evaluate(PAINTS, 180)
+    assert 1 <= paints <= seconds + 2
 
 
 def test_sixty_four_lanes_and_five_hundred_waiting_draw_in_time(visit: Opening, capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,7 +51,7 @@ def test_the_page_fits_its_window(visit: Callable[..., Visit], size: dict[str, A
     page.locator("#message textarea").fill(QUESTION[locale])
     page.locator("#send").click()
     answer = page.locator(".message[data-role=assistant]").last
-    expect(answer).to_have_attribute("data-state", "ended", timeout=60_000)
+    expect(answer).to_have_attribute("data-state", "ended")
     page.screenshot(path=picture(f"{name}-answer"))
     assert scrolls(page) == (False, False)
     assert inside(page, "#message") and inside(page, "#send")

@@ -18,10 +18,13 @@ import psutil
 import pytest
 
 from tests.app_process import ROOT, AppProcess, Tab, running_app, tab
+from tests.conftest import ENDLESS, with_room
 
 pytestmark = pytest.mark.engine
 
-ENDLESS = {"sampling": {"temperature": 1.0, "min_tokens": 1900, "max_tokens": 1900}}
+LONG = {"sampling": {"temperature": 1.0, "min_tokens": ENDLESS, "max_tokens": ENDLESS}}
+LONG_ENOUGH = {"sampling": {"temperature": 1.0, "min_tokens": 1900, "max_tokens": 1900}}
+PATIENCE = 60.0  # seconds
 
 
 def shared_memory() -> set[str]:
@@ -30,7 +33,7 @@ def shared_memory() -> set[str]:
     return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
 
 
-def gone_within_seconds(children: list[psutil.Process], memory: set[str], seconds: float = 5) -> None:
+def gone(children: list[psutil.Process], memory: set[str], seconds: float = PATIENCE) -> None:
     """Checks that no child lives on and no shared memory is left, once their helper has had its moment to tidy up."""
     deadline = time.monotonic() + seconds
     while True:
@@ -43,9 +46,9 @@ def gone_within_seconds(children: list[psutil.Process], memory: set[str], second
 
 
 @pytest.fixture(scope="module")
-def starting() -> Iterator[AppProcess]:
+def starting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppProcess]:
     """An app that has only just been started; the tests of this module follow it to its end."""
-    with running_app() as app:
+    with running_app(*with_room(tmp_path_factory.mktemp("model") / "demo_model")) as app:
         yield app
 
 
@@ -80,7 +83,7 @@ async def test_a_message_sent_before_the_engine_is_ready_waits_and_is_answered(s
 async def test_a_killed_engine_is_started_again(starting: AppProcess, victim: str) -> None:
     starting.wait_until_ready()
     async with tab(starting.url) as one, tab(starting.url) as two:
-        id = await one.send("Tell me a story.", **ENDLESS)
+        id = await one.send("Tell me a story.", **LONG)
         await one.wait_for(lambda: len(one.answer(id).streamed) > 20)
         engine = next(child for child in starting.children() if victim in child.name() or victim in str(child.cmdline()))
         engine.kill()
@@ -94,7 +97,7 @@ async def test_a_killed_engine_is_started_again(starting: AppProcess, victim: st
         answered = await two.answered(waiting)
         assert answered.end == "stop" and "Z" in answered.text
         assert (await one.ask("Hello!")).end == "stop"
-        program = httpx.post(f"{starting.url}/v1/completions", json={"prompt": "a", "max_tokens": 2}, timeout=60)
+        program = httpx.post(f"{starting.url}/v1/completions", json={"prompt": "a", "max_tokens": 2}, timeout=120)
         assert program.status_code == 200, program.text
         assert two.latest("board")["running"] <= starting.status()["lanes"] == 4
 
@@ -111,7 +114,7 @@ async def test_a_signal_lets_a_running_answer_have_its_seconds_and_leaves_nothin
         one = await Tab(app.url).open()
         short = await one.send("Hello!", sampling={"temperature": 0})
         two = await Tab(app.url, client=one.client).open()
-        endless = await two.send("Tell me a story.", **ENDLESS)
+        endless = await two.send("Tell me a story.", **LONG_ENOUGH)
         await two.wait_for(lambda: len(two.answer(endless).streamed) > 0)
         app.process.send_signal(signal.SIGINT)
         began = time.monotonic()
@@ -124,7 +127,7 @@ async def test_a_signal_lets_a_running_answer_have_its_seconds_and_leaves_nothin
         await asyncio.gather(one.close(), two.close(), return_exceptions=True)
         await one.client.aclose()
     assert status == 0, app.output
-    gone_within_seconds(children, memory)
+    gone(children, memory)
     with socket.socket() as again:
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         again.bind(("127.0.0.1", port))
@@ -138,7 +141,7 @@ async def test_a_signal_while_the_engine_starts_ends_everything_too(starting: Ap
         app.wait_for(lambda status: status["stage"] == "loading" and len(app.children()) > 1)
         children = app.children()
         assert app.end(signal.SIGTERM) == 0
-    gone_within_seconds(children, memory)
+    gone(children, memory)
 
 
 def broken_model(tmp_path: Path, change: Callable[[Path], None]) -> str:
@@ -194,7 +197,7 @@ def test_a_taken_port_is_one_clear_sentence() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         done = subprocess.run(
-            [sys.executable, "-m", "webui", "--port", str(port)], cwd=ROOT, capture_output=True, text=True, timeout=60
+            [sys.executable, "-m", "webui", "--port", str(port)], cwd=ROOT, capture_output=True, text=True, timeout=120
         )
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith(f"Port {port} on 127.0.0.1 is taken")
@@ -203,7 +206,7 @@ def test_a_taken_port_is_one_clear_sentence() -> None:
 
 def test_a_bad_setting_is_one_clear_sentence() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "webui", "--max-num-seqs", "0"], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "webui", "--max-num-seqs", "0"], cwd=ROOT, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 2
     assert done.stderr.strip() == "--max-num-seqs: 0 is outside of 1 and more"
