@@ -144,7 +144,8 @@ def main() -> None:
     arguments = parser.parse_args()
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    with process([sys.executable, "-m", "webui", "--port", str(port), "--grace", str(GRACE), *SAME_ARGUMENTS]):
+    own = ["--port", str(port), "--grace", str(GRACE), "--data-dir", "none"]
+    with process([sys.executable, "-m", "webui", *own, *SAME_ARGUMENTS]):
         until(lambda: answers(url, "/health") is not None, time.perf_counter())
         results = asyncio.run(measure(url, arguments.tries))
     report(results)

@@ -11,15 +11,16 @@ import psutil
 import pytest
 
 from tests.app_process import running_app, tab
+from tests.conftest import ENDLESS, with_room
 from webui.data_folder import DATABASE, KEY
 
 pytestmark = pytest.mark.engine
 
-LONG = {"sampling": {"temperature": 1.0, "min_tokens": 1500, "max_tokens": 1500, "seed": 3}}
+LONG = {"sampling": {"temperature": 1.0, "min_tokens": ENDLESS, "max_tokens": ENDLESS, "seed": 3}}
 
 
 async def test_a_killed_servers_answer_is_interrupted_and_goes_on(tmp_path: Path) -> None:
-    data = ("--data-dir", str(tmp_path / "data"))
+    data = (*with_room(tmp_path / "demo_model"), "--data-dir", str(tmp_path / "data"))
     with running_app(*data) as first:
         first.wait_until_ready()
         children = first.children()

@@ -143,7 +143,7 @@ class TritonServer:
 
     def _is_ready(self, model: str) -> bool:
         try:
-            return httpx.get(f"http://127.0.0.1:{self.http}/v2/models/{model}/ready", timeout=2).status_code == 200
+            return httpx.get(f"http://127.0.0.1:{self.http}/v2/models/{model}/ready", timeout=10).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -151,13 +151,12 @@ class TritonServer:
         """What the model says of its requests."""
         return dict(json.loads((self.folder / f"{model}.json").read_text()))
 
-    def wait_for(self, condition: Callable[[dict[str, int]], bool], seconds: float = 10, model: str = MODEL) -> float:
-        """Waits until the model's state meets a condition; gives the seconds that took."""
+    def wait_for(self, condition: Callable[[dict[str, int]], bool], seconds: float = 60, model: str = MODEL) -> None:
+        """Waits until the model's state meets a condition."""
         began = time.monotonic()
         while not condition(self.state(model)):
             assert time.monotonic() - began < seconds, (self.state(model), self.log.read_text()[-2000:])
             time.sleep(0.02)
-        return time.monotonic() - began
 
     def kill(self) -> None:
         """Ends it and its model processes at once, as a machine that goes down."""
