@@ -130,7 +130,7 @@ def report(results: dict[tuple[Way, int], list[float]]) -> None:
     print(f"milliseconds until the lane or the place in line is free; {tries} tries each, on {os.cpu_count()} cores")
     print(f"{'':34}{'beside':>8}{'median':>8}{'p95':>8}{'longest':>9}{'promised':>10}")
     for (way, others), times in results.items():
-        figures = (statistics.median(times), percentile(times, 95), max(times), way.promised)
+        figures = (statistics.median(times), percentile(sorted(times), 95), max(times), way.promised)
         place = f"{others}, waiting" if others == LANES else str(others)
         print(
             f"{way.label:32}{place:>10}" + "".join(f"{1000 * f:>{w}.0f}" for f, w in zip(figures, (8, 8, 9, 10), strict=True))

@@ -25,7 +25,7 @@ LETTERS = [f"What is the {which} letter of English alphabets?" for which in ("fi
 def webui(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs one of the app's commands."""
     command = [sys.executable, "-m", "webui", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
 
 
 def compile_demo(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -50,7 +50,7 @@ def app(compiled: Path) -> Iterator[AppProcess]:
         yield running
         children = running.children()
         assert running.end() == 0, running.output
-    _, alive = psutil.wait_procs(children, timeout=5)
+    _, alive = psutil.wait_procs(children, timeout=60)
     assert alive == []
 
 
@@ -82,7 +82,7 @@ def test_the_page_says_which_device_really_runs(app: AppProcess) -> None:
     status = app.status()
     assert status["device"] == "RBLN emulated on CPU"
     assert (status["lanes"], status["context"]) == (4, 2048)
-    assert "<gradio-app" in httpx.get(app.url, timeout=30).text
+    assert "<gradio-app" in httpx.get(app.url, timeout=60).text
 
 
 async def test_two_visitors_get_plain_transformers_answers(app: AppProcess) -> None:
@@ -97,7 +97,7 @@ async def test_eight_visitors_share_four_lanes_and_who_leaves_frees_one(app: App
     try:
         await busy(app, running=4, waiting=4)
         watcher = tabs[-1]
-        await watcher.wait_for(lambda: (watcher.latest("board") or {}).get("waiting") == 4, 10)
+        await watcher.wait_for(lambda: (watcher.latest("board") or {}).get("waiting") == 4)
         engine = next(data["engine"] for kind, data in watcher.events if kind == "board" and "engine" in data)
         assert (engine["lanes"], engine["device"]) == (4, "RBLN emulated on CPU")
         assert watcher.latest("board")["running"] == 4
@@ -105,7 +105,7 @@ async def test_eight_visitors_share_four_lanes_and_who_leaves_frees_one(app: App
         await busy(app, running=4, waiting=3)
     finally:
         await leave(tabs)
-    await idle(app, within=10)
+    await idle(app)
     async with tab(app.url) as one:
         assert (await one.ask(LETTERS[0])).text == plain_answer(LETTERS[0])
 
