@@ -27,18 +27,18 @@ LONG_ENOUGH = {"sampling": {"temperature": 1.0, "min_tokens": 1900, "max_tokens"
 PATIENCE = 60.0  # seconds
 
 
-def shared_memory() -> set[str]:
-    """What lies in the machine's shared memory."""
-    folder = Path("/dev/shm")
-    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+def shared_memory(processes: list[psutil.Process]) -> set[Path]:
+    """What these processes have open in the machine's shared memory."""
+    mapped = {Path(region.path) for process in processes for region in process.memory_maps()}
+    return {path for path in mapped if path.parent == Path("/dev/shm")}
 
 
-def gone(children: list[psutil.Process], memory: set[str], seconds: float = PATIENCE) -> None:
-    """Checks that no child lives on and no shared memory is left, once their helper has had its moment to tidy up."""
-    deadline = time.monotonic() + seconds
+def gone(children: list[psutil.Process], memory: set[Path]) -> None:
+    """Waits until no child lives on and nothing of the shared memory is left, once their helper has tidied up."""
+    deadline = time.monotonic() + PATIENCE
     while True:
         alive = [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
-        left = shared_memory() - memory
+        left = {path for path in memory if path.exists()}
         if not alive and not left:
             return
         assert time.monotonic() < deadline, (alive, left)
@@ -105,10 +105,10 @@ async def test_a_killed_engine_is_started_again(starting: AppProcess, victim: st
 async def test_a_signal_lets_a_running_answer_have_its_seconds_and_leaves_nothing_behind(
     tmp_path: Path,
 ) -> None:
-    memory = shared_memory()
     with running_app(temporary=tmp_path) as app:
         app.wait_until_ready()
         children = app.children()
+        memory = shared_memory(children)
         assert any("EngineCore" in str(child.cmdline()) for child in children)
         port = int(app.url.rpartition(":")[2])
         one = await Tab(app.url).open()
@@ -136,10 +136,10 @@ async def test_a_signal_lets_a_running_answer_have_its_seconds_and_leaves_nothin
 
 
 async def test_a_signal_while_the_engine_starts_ends_everything_too(starting: AppProcess) -> None:
-    memory = shared_memory()
     with running_app() as app:
         app.wait_for(lambda status: status["stage"] == "loading" and len(app.children()) > 1)
         children = app.children()
+        memory = shared_memory(children)
         assert app.end(signal.SIGTERM) == 0
     gone(children, memory)
 

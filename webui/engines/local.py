@@ -225,6 +225,10 @@ class LocalEngine:
 
     async def shutdown(self) -> None:
         """See `Engine`."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        # vLLM itself would only stop listening, and whoever still waits for an answer would wait for ever.
+        self._llm.output_processor.propagate_error(EngineDeadError())
         if self.info.device == "CPU":
             # Asked politely, vLLM's CPU worker takes 8 s to leave a process group that nobody else is in; there is nothing
             # in it to be saved, and no device to be left in order.
