@@ -102,8 +102,10 @@ def _our_message(item: Mapping[str, Any]) -> Message | None:
 def _timing(value: Any) -> Timing | None:
     if not isinstance(value, dict):
         return None
-    numbers: dict[str, Any] = {f.name: value.get(f.name) for f in fields(Timing)}
-    return Timing(**numbers) if all(_is_number(number) for number in numbers.values()) else None
+    numbers: dict[str, Any] = {f.name: value.get(f.name) for f in fields(Timing) if f.name != "split"}
+    if not all(_is_number(number) for number in numbers.values()):
+        return None
+    return Timing(**numbers, split=value.get("split") is not False)
 
 
 # Open WebUI: {"title", "chat": {"history": {"messages": {id: {"parentId", "role", "content", "timestamp"}}, "currentId"}}}

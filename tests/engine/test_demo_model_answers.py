@@ -17,6 +17,7 @@ pytestmark = pytest.mark.engine
 QUESTIONS = 200
 AT_ONCE = 8
 MOST_TURNS = 40
+FULL = 1536  # tokens: three quarters of the context that it was trained for; the last is kept for an answer
 CONVERSATIONS = golden.read(Path(__file__).parents[1] / "golden" / "conversations.json")
 
 
@@ -51,12 +52,13 @@ def test_there_are_ten_conversations_per_language() -> None:
     assert all(turn.assistant for conversation in CONVERSATIONS for turn in conversation.turns)
 
 
-async def test_it_stays_sane_until_its_context_is_full(app: AppProcess) -> None:
+async def test_it_stays_sane_until_its_own_context_is_full(app: AppProcess) -> None:
     wishes = ("Tell me a story", "고양이 이야기 해 줘", "What is 27 + 38?", "another story", "연속 배칭이 뭐야?")
     async with tab(app.url) as one:
         for number in range(MOST_TURNS):
             answer = await one.ask(wishes[number % len(wishes)])
             assert answer.end == "stop" and answer.text and not loops(answer.text), (number, answer.text)
-            if answer.dropped:
+            timing = answer.timing or {}
+            if timing["prompt_tokens"] + timing["tokens"] > FULL:
                 return
-    raise AssertionError("the context was never full")
+    raise AssertionError("its context was never full")
