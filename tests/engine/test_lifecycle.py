@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import signal
 import socket
@@ -131,7 +132,8 @@ async def test_a_signal_lets_a_running_answer_have_its_seconds_and_leaves_nothin
     with socket.socket() as again:
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         again.bind(("127.0.0.1", port))
-    assert list(tmp_path.iterdir()) == []
+    kept = f"torchinductor_{os.getuid()}"  # what torch compiles is kept for the next start
+    assert [path.name for path in tmp_path.iterdir() if path.name != kept] == []
     assert "Traceback" not in app.output
 
 
