@@ -32,7 +32,10 @@ _PACE = re.compile(r"every (\d+) ms\n")
 class Tokenizer:
     """A token is a character; a message begins with who says it."""
 
-    added_tokens_decoder: dict[int, Any] = {}
+    @property
+    def added_tokens_decoder(self) -> dict[int, Any]:
+        """No token is a control token."""
+        return {}
 
     def apply_chat_template(self, conversation: list[dict[str, str]], **_: Any) -> str:
         said = "".join(f"{_SPEAKER}{turn['role']}{_SPEAKER}{turn['content']}" for turn in conversation)

@@ -3,10 +3,11 @@
  * Draws one message: a person's bubble, or an answer as it grows. Knows no address and sends nothing: its buttons carry a
  * `data-action` that the transcript acts on.
  *
- * Only `blocks` become HTML (the server made them and cleaned them); everything else is text and stays text.
+ * Only finished blocks become HTML (blocks.js); everything else is text and stays text.
  *
  * @import {Message, Tail, TextEvent, TurnEvent} from "./protocol.js"
  */
+import { Blocks, codeFrame } from "./blocks.js";
 import { iconButton, make } from "./dom.js";
 import { engineReady, stageWords } from "./engine.js";
 import { answerFooter } from "./footer.js";
@@ -93,12 +94,12 @@ export class Answer extends Drawn {
 
   draw() {
     this.above = make("div", { class: "above" });
-    this.blocks = make("div", { class: "blocks" });
+    this.blocks = new Blocks(this.tail);
     this.mark = make("p", { class: "mark", hidden: true });
     this.below = make("div", { class: "below" });
     this.element.setAttribute("aria-label", say("message.models"));
-    this.element.replaceChildren(this.above, this.blocks, this.tail, this.mark, this.below);
-    this.addBlocks(this.message.blocks ?? []);
+    this.element.replaceChildren(this.above, this.blocks.element, this.tail, this.mark, this.below);
+    this.blocks.add(this.message.blocks ?? []);
     this.setTail(this.message.tail ?? { kind: "text", text: "" });
     this.drawState();
   }
@@ -119,20 +120,10 @@ export class Answer extends Drawn {
    */
   grow({ blocks = [], tail, append }) {
     this.message.blocks = [...(this.message.blocks ?? []), ...blocks];
-    const finished = this.addBlocks(blocks);
+    const finished = this.blocks?.add(blocks) ?? [];
     if (tail) this.setTail(tail);
     if (append) this.appendTail(append);
     return finished;
-  }
-
-  /** @param {string[]} blocks */
-  addBlocks(blocks) {
-    const holder = make("template");
-    holder.innerHTML = blocks.join("");
-    const added = [...holder.content.children].map((block) => /** @type {HTMLElement} */ (block));
-    for (const block of added) prepareCode(block);
-    this.blocks?.append(holder.content);
-    return added;
   }
 
   /** @param {Tail} tail */
@@ -163,6 +154,7 @@ export class Answer extends Drawn {
     this.drawMark();
     this.drawBelow();
     this.showTail();
+    if (this.ended) this.blocks?.settle();
   }
 
   /** What is said before the first word: what was left out, and what is being waited for. */
@@ -214,29 +206,4 @@ function waitingWords({ state, place, eta }) {
 function endWords({ end, error }) {
   if (error) return problemText(error);
   return end && end !== "stop" ? say(`end.${end}`) : "";
-}
-
-/**
- * Every code block gets a line with its language and a button that copies it.
- * @param {HTMLElement} block
- */
-function prepareCode(block) {
-  const codes = block.matches("pre") ? [block] : [...block.querySelectorAll("pre")];
-  for (const pre of codes) {
-    const place = document.createComment("");
-    pre.replaceWith(place);
-    pre.tabIndex = 0;
-    const copy = make("button", { type: "button", class: "copy-code", "data-action": "copy-code" }, say("action.copy_code"));
-    place.replaceWith(codeFrame(pre.dataset.language ?? "", pre, copy));
-  }
-}
-
-/**
- * The same frame while the code is written and after, so that nothing moves when it is finished.
- * @param {string} language
- * @param {HTMLElement} pre
- * @param {HTMLElement | null} [copy]
- */
-function codeFrame(language, pre, copy = null) {
-  return make("div", { class: "code" }, make("div", { class: "code-head" }, make("span", {}, language), copy), pre);
 }

@@ -4,6 +4,7 @@
  * Knows every sentence's key, not where it stands on the page.
  */
 import { emit } from "./hub.js";
+import { recall, remember } from "./memory.js";
 
 const LANGUAGES = ["en", "ko"];
 const REMEMBERED = "batchat.language";
@@ -29,7 +30,7 @@ export async function switchLanguage() {
   const next = otherLanguage();
   await load(next);
   language = next;
-  remember(next);
+  remember(REMEMBERED, next);
   document.documentElement.lang = next;
   emit("language", next);
 }
@@ -129,26 +130,8 @@ export function monthName(time) {
 
 function chooseLanguage() {
   // A page may ask for a language in its address (assets/board.html).
-  const wanted = [document.documentElement.dataset.language ?? "", remembered(), ...navigator.languages].map((each) => each.split("-")[0] ?? "");
+  const wanted = [document.documentElement.dataset.language ?? "", recall(REMEMBERED), ...navigator.languages].map((each) => each.split("-")[0] ?? "");
   return wanted.find((each) => LANGUAGES.includes(each)) ?? "en";
-}
-
-/** Storage may be forbidden (private windows, embedded pages): then the choice lasts as long as the page. */
-function remembered() {
-  try {
-    return localStorage.getItem(REMEMBERED) ?? "";
-  } catch {
-    return "";
-  }
-}
-
-/** @param {string} choice */
-function remember(choice) {
-  try {
-    localStorage.setItem(REMEMBERED, choice);
-  } catch {
-    // The choice is lost with the page; nothing else is.
-  }
 }
 
 /** @param {string} wanted */

@@ -6,6 +6,7 @@
  * @import {Message, MessagesEvent, Problem, TextEvent, TurnEvent} from "./protocol.js"
  */
 import { currentChat, newChat, newId, showChat } from "./address.js";
+import { followNote } from "./blocks.js";
 import { sendText } from "./composer.js";
 import { controls } from "./controls.js";
 import { icon, make } from "./dom.js";
@@ -15,6 +16,7 @@ import { isSendKey } from "./keys.js";
 import { Answer, Question, drawMessage } from "./message.js";
 import { branchChat, goOn, problemText, regenerate, sendMessage, showVersion } from "./server.js";
 import { say } from "./texts.js";
+import { toggleWrap } from "./wrap.js";
 
 const EXAMPLES = ["welcome.example.letter", "welcome.example.batching", "welcome.example.story", "welcome.example.code"];
 const COPIED_FOR = 1500;
@@ -204,6 +206,8 @@ class ChatTranscript extends HTMLElement {
     try {
       if (action === "example") await sendText(button.textContent ?? "");
       else if (action === "copy-code") await copy(button, codeOf(button));
+      else if (action === "wrap-code") return toggleWrap();
+      else if (action === "note" || action === "note-back") return followNote(button, action);
       else if (!drawn) return;
       else if (action === "copy") await copy(button, drawn.message.text);
       else if (action === "regenerate") await regenerate(currentChat(), { message: id, ...controls() });
