@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from importlib import resources
 from typing import Any
@@ -12,7 +11,6 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import DESKTOP, PHONE, Visit
 from tests.browser.test_chat import answered, ask
-from tests.browser.test_sidebar import add, kept, ours
 
 pytestmark = pytest.mark.browser
 
