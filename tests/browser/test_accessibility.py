@@ -133,3 +133,135 @@ def test_axe_finds_nothing_on_the_wall(echo_visit: Visiting, size: dict[str, Any
     page.goto(f"{visitor.url}/board")
     expect(page.locator("canvas")).to_be_visible(timeout=30_000)
     assert violations(page) == []
+
+
+def focused(page: Page) -> str:
+    """Name and words of what has the focus."""
+    return str(page.evaluate("(({ariaLabel, innerText, id}) => ariaLabel || innerText || id)(document.activeElement)"))
+
+
+def tab_to(page: Page, name: str, key: str = "Tab", at_most: int = 60) -> None:
+    """Presses a key until this has the focus."""
+    for _ in range(at_most):
+        if name in focused(page):
+            return
+        page.keyboard.press(key)
+    raise AssertionError(f"{name} is not reached by {key}")
+
+
+def test_the_whole_flow_by_keyboard(echo_visit: Visiting) -> None:
+    page = echo_visit().tab()
+    expect(page.locator("#message textarea")).to_be_focused()
+    page.keyboard.type("Hello there")
+    page.keyboard.press("Enter")
+    answered(page)
+    expect(page.locator("#message textarea")).to_be_focused()
+    tab_to(page, "Regenerate", "Shift+Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator(".message").last).to_contain_text("2 of 2", timeout=30_000)
+    answered(page)
+    tab_to(page, "Edit message", "Shift+Tab")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("Edited by keys")
+    page.keyboard.press("Enter")
+    expect(page.locator(".message").last).to_contain_text("Edited by keys", timeout=30_000)
+    answered(page)
+    page.keyboard.press("Control+K")
+    expect(page.locator("#chat-search")).to_be_focused()
+    page.keyboard.press("Tab")
+    tab_to(page, "More for")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("menuitem", name="Rename")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.locator("chat-list h2")).to_have_text("Pinned")
+    tab_to(page, "More for")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    page.keyboard.type("By keys")
+    page.keyboard.press("Enter")
+    expect(page.locator("chat-list .title")).to_have_text("By keys")
+    page.keyboard.press("Shift+Escape")
+    expect(page.locator("#message textarea")).to_be_focused()
+    page.keyboard.type("every 400 ms\n")
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Control+Shift+O")
+    expect(page.locator(".message")).to_have_count(0)
+    page.keyboard.press("Shift+Escape")
+    tab_to(page, "System prompt")
+    page.keyboard.press("Enter")
+    expect(page.locator("#system-panel textarea")).to_be_focused()
+    page.keyboard.press("Escape")
+    assert "System prompt" in focused(page)
+
+
+def test_the_list_of_keys_opens_by_its_keys_and_its_sign_can_be_switched_off(echo_visit: Visiting) -> None:
+    page = echo_visit().tab()
+    dialog = page.get_by_role("dialog", name="Keys")
+    page.keyboard.type("why?")
+    expect(dialog).to_be_hidden()
+    expect(page.locator("#message textarea")).to_have_value("why?")
+    page.keyboard.press("Control+/")
+    expect(dialog).to_contain_text("Search conversations")
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    page.locator("#language").focus()
+    page.keyboard.press("?")
+    expect(dialog).to_be_visible()
+    page.get_by_label("Open it with ? alone").uncheck()
+    page.keyboard.press("Escape")
+    page.locator("#language").focus()
+    page.keyboard.press("?")
+    page.locator("#show-keys").click()
+    expect(dialog).to_have_count(1)
+    expect(page.get_by_label("Open it with ? alone")).not_to_be_checked()
+
+
+HEARD = """() => {
+  window.heard = [];
+  const collect = (node) => { if (node.textContent.trim()) heard.push(node.textContent.trim()); };
+  new MutationObserver((changes) => changes.forEach(({addedNodes}) => addedNodes.forEach(collect)))
+    .observe(document.querySelector(".spoken"), {childList: true});
+}"""
+
+
+def test_finished_sentences_are_read_out_once_and_no_tokens(echo_visit: Visiting) -> None:
+    page = echo_visit().tab()
+    page.evaluate(HEARD)
+    ask(page, "every 5 ms\nThe first sentence. And one more.\n\n- an item\n\nThe end")
+    answered(page)
+    expect(page.locator(".spoken")).to_contain_text("The answer is complete.")
+    heard = [each for each in page.evaluate("heard") if each not in ("waiting", "reading the prompt")]
+    assert heard == ["The first sentence. And one more.", "an item", "The end", "The answer is complete."]
+    assert page.locator(".col").get_attribute("aria-live") == "off"
+
+
+def test_nothing_moves_for_whoever_wants_calm(echo_visit: Visiting) -> None:
+    page = echo_visit(reduced_motion="reduce").tab()
+    ask(page, SLOW)
+    expect(page.locator(".message").last).to_contain_text("Sentence 0", timeout=30_000)
+    assert page.evaluate("document.getAnimations().length") == 0
+    page.locator("#stop").click()
+    lively = echo_visit(reduced_motion="no-preference").tab()
+    ask(lively, SLOW)
+    lively.wait_for_function("document.getAnimations().length > 0", timeout=30_000)
+    lively.locator("#stop").click()
+
+
+@pytest.mark.parametrize("locale", ["en-US", "ko-KR"])
+def test_at_200_percent_everything_is_there(echo_visit: Visiting, locale: str) -> None:
+    # What a browser does at 200 %: half the window, twice the pixels.
+    page = echo_visit(viewport={"width": 640, "height": 410}, device_scale_factor=2, locale=locale).tab()
+    ask(page, EVERYTHING)
+    answered(page)
+    assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+    for selector in ("#message textarea", "#send", "#language", "#show-keys", "#show-chats", ".chip[data-panel=system]"):
+        box = page.locator(selector).bounding_box()
+        assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 640 and box["y"] + box["height"] <= 410, (
+            selector
+        )
+    cut = page.evaluate(
+        "[...document.querySelectorAll('.blocks > p, .bubble')].filter((one) => one.scrollWidth > one.clientWidth + 1).length"
+    )
+    assert cut == 0
