@@ -102,8 +102,9 @@ def _our_message(item: Mapping[str, Any]) -> Message | None:
 def _timing(value: Any) -> Timing | None:
     if not isinstance(value, dict):
         return None
-    numbers: dict[str, Any] = {f.name: value.get(f.name) for f in fields(Timing)}
-    return Timing(**numbers) if all(_is_number(number) for number in numbers.values()) else None
+    numbers: dict[str, Any] = {f.name: value.get(f.name) for f in fields(Timing) if f.name != "split"}
+    split = value.get("split", True) is True
+    return Timing(**numbers, split=split) if all(_is_number(number) for number in numbers.values()) else None
 
 
 # Open WebUI: {"title", "chat": {"history": {"messages": {id: {"parentId", "role", "content", "timestamp"}}, "currentId"}}}
