@@ -89,12 +89,13 @@ def add_conversation(page: Page, url: str) -> str:
 
 
 def load(page: Page, address: str) -> float:
-    """Seconds from the address to the last message drawn and the field there; the browser's cache is warm."""
+    """Seconds from the address to the newest messages drawn, all in their place and the field there; the cache is warm."""
     page.goto("about:blank")
     began = time.perf_counter()
     page.goto(address, wait_until="commit")
     page.wait_for_function(
-        "(n) => document.querySelectorAll('.message').length === n && document.querySelector('#message textarea')",
+        "(n) => document.querySelectorAll('.message').length === n && document.querySelector('#message textarea')"
+        " && document.querySelector('.message:last-child .blocks')",
         arg=2 * TURNS,
         timeout=120_000,
     )
@@ -117,6 +118,7 @@ def measure_page(app: AppProcess, loads: int, keys: int, seconds: float) -> None
         address = f"{app.url}/#{add_conversation(page, app.url)}"
         load(page, address)
         times = sorted(load(page, address) for _ in range(loads))
+        page.wait_for_function("(n) => document.querySelectorAll('.blocks').length === n", arg=TURNS, timeout=60_000)
         ask_long(page)
         page.evaluate(WATCH)
         field = page.locator("#message textarea")

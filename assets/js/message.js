@@ -14,8 +14,8 @@ import { answerFooter } from "./footer.js";
 import { problemText } from "./server.js";
 import { ordinal, say, sayCount, wholeSeconds } from "./texts.js";
 
-/** @param {Message} message */
-export function drawMessage(message) {
+/** A message whose element is still empty, until it is drawn. @param {Message} message */
+export function prepareMessage(message) {
   return message.role === "assistant" ? new Answer(message) : new Question(message);
 }
 
@@ -43,12 +43,6 @@ class Drawn {
 
 /** What a person wrote. */
 export class Question extends Drawn {
-  /** @param {Message} message */
-  constructor(message) {
-    super(message);
-    this.draw();
-  }
-
   draw() {
     this.element.setAttribute("aria-label", say("message.yours"));
     const versions = this.versions();
@@ -85,12 +79,6 @@ export class Question extends Drawn {
 export class Answer extends Drawn {
   tail = make("div", { class: "tail" });
   tailText = document.createTextNode("");
-
-  /** @param {Message} message */
-  constructor(message) {
-    super(message);
-    this.draw();
-  }
 
   draw() {
     this.above = make("div", { class: "above" });

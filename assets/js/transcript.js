@@ -13,13 +13,16 @@ import { icon, make } from "./dom.js";
 import { Follower } from "./follow.js";
 import { emit, on } from "./hub.js";
 import { isSendKey } from "./keys.js";
-import { Answer, Question, drawMessage } from "./message.js";
+import { inIdleTime } from "./idle.js";
+import { Answer, Question, prepareMessage } from "./message.js";
 import { branchChat, goOn, problemText, regenerate, sendMessage, showVersion } from "./server.js";
 import { say } from "./texts.js";
 import { toggleWrap } from "./wrap.js";
 
 const EXAMPLES = ["welcome.example.letter", "welcome.example.batching", "welcome.example.story", "welcome.example.code"];
 const COPIED_FOR = 1500;
+/** So many of the newest messages are drawn at once: more than a window shows. */
+const DRAWN_AT_ONCE = 16;
 
 class ChatTranscript extends HTMLElement {
   /** @type {Map<string, Answer | Question>} */
@@ -68,6 +71,7 @@ class ChatTranscript extends HTMLElement {
     const news = messages.slice(same);
     this.dropAfter(same > 0 ? (messages[same - 1]?.id ?? null) : after);
     for (const message of news) this.add(message);
+    this.drawAll();
     const newest = this.answer(news.at(-1)?.id ?? "");
     if (newest && !newest.ended) this.speakState(newest);
     if (first || news.some((message) => message.state && message.state !== "ended")) this.follower?.toEnd();
@@ -99,10 +103,19 @@ class ChatTranscript extends HTMLElement {
 
   /** @param {Message} message */
   add(message) {
-    const drawn = drawMessage(message);
+    const drawn = prepareMessage(message);
     this.messages.get(message.id)?.element.remove();
     this.messages.set(message.id, drawn);
     this.list?.append(drawn.element);
+  }
+
+  /** The newest messages now, the older ones when there is time, from the newest up. */
+  drawAll() {
+    const empty = [...this.messages.values()].filter(({ element }) => !element.hasChildNodes());
+    for (const drawn of empty.splice(-DRAWN_AT_ONCE)) drawn.draw();
+    inIdleTime(empty.reverse(), (drawn) => {
+      if (drawn.element.isConnected && !drawn.element.hasChildNodes()) drawn.draw();
+    });
   }
 
   /** @param {TextEvent} event */
