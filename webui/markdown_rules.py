@@ -39,7 +39,9 @@ _BOXES = {"done": "☑ ", "open": "☐ "}
 GROWS_AFTER = "grows after"  # the number of lines of a text that is still growing
 UNDECIDED = "undecided"  # the line with the first formula of which only more lines will tell whether it is one
 THOUGHT = "thought"  # the tag that would begin or end thoughts on the first line, and the one on any other
-_THOUGHTS = {"<think>": "begin", "</think>": "end"}
+# The blocks that mark where thoughts begin and end, and the tags that become them.
+THOUGHTS_BEGIN, THOUGHTS_END = '<div data-thought="begin"></div>', '<div data-thought="end"></div>'
+_THOUGHTS = {"<think>": THOUGHTS_BEGIN, "</think>": THOUGHTS_END}
 
 
 def add_rules(markdown: MarkdownIt) -> None:
@@ -191,4 +193,4 @@ def _thought(state: StateBlock, start: int, end: int, silent: bool) -> bool:
 
 
 def _draw_thought(_: Any, tokens: Sequence[Token], index: int, *__: object) -> str:
-    return f'<div data-thought="{tokens[index].info}"></div>\n'
+    return f"{tokens[index].info}\n"

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webui.markdown import MarkdownStream, Tail, render
+from webui.markdown_rules import THOUGHTS_BEGIN, THOUGHTS_END
 
 LINES = st.sampled_from(
     [
@@ -250,9 +251,6 @@ def test_tasks_have_their_boxes_as_text() -> None:
     html = "".join(render("- [ ] open\n- [x] *done*\n  - [X] inner\n- [link](https://a.example)\n- [] none"))
     assert html.count('data-task="open"') == 1 and html.count('data-task="done"') == 2
     assert "☐ open" in html and "☑ <em>done</em>" in html and "☑ inner" in html and "[] none" in html
-
-
-THOUGHTS_BEGIN, THOUGHTS_END = '<div data-thought="begin"></div>', '<div data-thought="end"></div>'
 
 
 def test_thoughts_are_marked_where_they_begin_and_end() -> None:
