@@ -57,6 +57,7 @@ _ATTRIBUTES = {
     **_MATH_ATTRIBUTES,
 }
 _FENCES = ("```", "~~~")
+FIRST_LOOK = 2  # lines that are searched for the end of a block before more are
 # Which tags of thoughts count on the first line of what is left of a text, and on the others.
 _Thoughts = tuple[str | None, str | None]
 _THOUGHTS_MAY_BEGIN: _Thoughts = ("<think>", "</think>")
@@ -106,7 +107,7 @@ class MarkdownStream:
 
     def feed(self, text: str) -> Update:
         """Takes more text and says what a page that saw all updates before has to do."""
-        self._pending += text
+        self._pending += text.replace("\r", "")
         finished = self._cut() if "\n" in text or len(self._pending) == len(text) else []
         return self._update(finished)
 
@@ -141,15 +142,16 @@ class MarkdownStream:
         start = len(self._pending) - len(stripped)
         if stripped.startswith(_FENCES):
             return self._end_of_fence(start)
-        lines = stripped.splitlines(keepends=True)
-        if lines and not lines[-1].endswith("\n"):
-            lines.pop()  # an unfinished line can still turn into anything
-        environment = {
-            THOUGHT: self._thoughts if len(lines) > 1 else self._thoughts_alone(),
-            GROWS_AFTER: len(lines) if grows else None,
-        }
-        ended = _lines_of_first_block("".join(lines), lines, environment)
+        lines = [line + "\n" for line in stripped.split("\n")[:-1]]  # an unfinished line can still turn into anything
+        # What its first lines decide is decided: a long text is not read to its end for each of its blocks.
+        size = FIRST_LOOK
+        while (ended := self._lines_of_first_block(lines[:size], grows or size < len(lines))) is None and size < len(lines):
+            size *= 2
         return None if ended is None else start + sum(map(len, lines[:ended]))
+
+    def _lines_of_first_block(self, lines: list[str], grows: bool) -> int | None:
+        thoughts = self._thoughts if len(lines) > 1 else self._thoughts_alone()
+        return _lines_of_first_block(lines, {THOUGHT: thoughts, GROWS_AFTER: len(lines) if grows else None})
 
     def _end_of_fence(self, start: int) -> int | None:
         first_line_end = self._pending.find("\n", start)
@@ -204,9 +206,9 @@ def render(text: str) -> tuple[str, ...]:
     return tuple(stream.blocks)
 
 
-def _lines_of_first_block(source: str, lines: list[str], environment: dict[str, Any]) -> int | None:
+def _lines_of_first_block(lines: list[str], environment: dict[str, Any]) -> int | None:
     """How many lines the first block takes, if it is finished."""
-    tokens = _BLOCKS.parse(source, environment)
+    tokens = _BLOCKS.parse("".join(lines), environment)
     top = [token for token in tokens if token.level == 0 and token.map and token.nesting >= 0]
     if not top:
         return None

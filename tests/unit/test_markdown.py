@@ -288,6 +288,12 @@ def test_links_open_elsewhere_and_pictures_are_not_fetched() -> None:
     assert "<img" not in html and "javascript" not in re.sub(r">[^<]*<", "><", html)
 
 
+def test_lines_end_where_markdown_says() -> None:
+    assert render("a\u2028b\x0bc\r\n\r\nnext\r\n- it\x0cem\r\n- two") == (
+        *("<p>a\u2028b\x0bc</p>", "<p>next</p>", "<ul>\n<li>it\x0cem</li>\n</ul>", '<ul data-join="">\n<li>two</li>\n</ul>'),
+    )
+
+
 def test_a_long_answer_costs_in_proportion_to_its_length() -> None:
     """Each character is parsed a bounded number of times: counted in calls of the block parser, not in seconds."""
     from webui import markdown
@@ -303,8 +309,9 @@ def test_a_long_answer_costs_in_proportion_to_its_length() -> None:
     markdown._BLOCKS.parse = counted  # type: ignore[method-assign]
     try:
         for text in ("```\n" + "x = 1\n" * 2000 + "```\n", "word " * 4000, "- item\n" * 1000, "A sentence.\n\n" * 1000):
-            calls = 0
-            stream(text, 4)
-            assert calls < 40 * len(text)
+            for size in (4, len(text)):
+                calls = 0
+                stream(text, size)
+                assert calls < 40 * len(text)
     finally:
         markdown._BLOCKS.parse = parse  # type: ignore[method-assign]
