@@ -8,7 +8,7 @@
  * @import {Message, Tail, TextEvent, TurnEvent} from "./protocol.js"
  */
 import { Blocks, codeFrame } from "./blocks.js";
-import { iconButton, make } from "./dom.js";
+import { iconButton, make, setHidden } from "./dom.js";
 import { engineReady, stageWords } from "./engine.js";
 import { answerFooter } from "./footer.js";
 import { problemText } from "./server.js";
@@ -132,7 +132,7 @@ export class Answer extends Drawn {
 
   /** An empty tail is shown only while the model writes: it holds the caret. */
   showTail() {
-    this.tail.hidden = !this.tailText.data && this.message.state !== "decode";
+    setHidden(this.tail, !this.tailText.data && this.message.state !== "decode");
   }
 
   drawState() {

@@ -82,14 +82,25 @@ export function ordinal(n) {
   return say(`ordinal.${rule}`, { n });
 }
 
+/** Making one takes longer than a thousand uses. @type {Map<string, Intl.NumberFormat>} */
+const formats = new Map();
+
+/** @param {string} kind @param {Intl.NumberFormatOptions} options  the same for each use of a kind */
+function numbers(kind, options) {
+  const key = `${language} ${kind}`;
+  const format = formats.get(key) ?? new Intl.NumberFormat(language, options);
+  formats.set(key, format);
+  return format;
+}
+
 /** @param {number} n */
 export function count(n) {
-  return new Intl.NumberFormat(language, { maximumFractionDigits: 0 }).format(n);
+  return numbers("whole", { maximumFractionDigits: 0 }).format(n);
 }
 
 /** A count for where there is little room: "1.2K". @param {number} n */
 export function shortCount(n) {
-  return new Intl.NumberFormat(language, { notation: "compact" }).format(n);
+  return numbers("compact", { notation: "compact" }).format(n);
 }
 
 /** @param {number} value  seconds to two places, without the unit */
@@ -115,7 +126,7 @@ export function milliseconds(value) {
 
 /** @param {number} share  0..1 */
 export function percent(share) {
-  return new Intl.NumberFormat(language, { style: "percent" }).format(share);
+  return numbers("percent", { style: "percent" }).format(share);
 }
 
 /** @param {number} time  Unix milliseconds -> "Thursday" */
