@@ -29,17 +29,18 @@ class AppProcess:
     """One running app.
 
     Args:
-        arguments: of the command line, without the port.
+        arguments: of the command line; without the port it chooses a free one.
         temporary: the folder for its temporary files, if not the machine's.
+        module: what is started; `tests.echo_app` has an engine of its own.
     """
 
-    def __init__(self, *arguments: str, temporary: Path | None = None) -> None:
+    def __init__(self, *arguments: str, temporary: Path | None = None, module: str = "webui") -> None:
         self.data = tempfile.TemporaryDirectory(prefix="batchat-test-")
         self.log = Path(tempfile.mkstemp(prefix="batchat-test-", suffix=".log")[1])
         self.started = time.monotonic()
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "webui", "--port", "0", *arguments],
+                [sys.executable, "-m", module, "--port", "0", *arguments],
                 cwd=ROOT,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -105,9 +106,9 @@ class AppProcess:
 
 
 @contextlib.contextmanager
-def running_app(*arguments: str, temporary: Path | None = None) -> Iterator[AppProcess]:
+def running_app(*arguments: str, temporary: Path | None = None, module: str = "webui") -> Iterator[AppProcess]:
     """An app that is ended whatever happens."""
-    app = AppProcess(*arguments, temporary=temporary)
+    app = AppProcess(*arguments, temporary=temporary, module=module)
     try:
         yield app
     finally:

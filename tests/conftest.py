@@ -39,6 +39,14 @@ def app(starting_app: AppProcess) -> AppProcess:
     return starting_app
 
 
+@pytest.fixture(scope="session")
+def echo_app() -> Iterator[AppProcess]:
+    """The app before an engine that says what it was asked, ready."""
+    with running_app("--grace", str(GRACE), module="tests.echo_app") as running:
+        running.wait_until_ready()
+        yield running
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs no engine fails first; then what watches the shared app start; then all that uses it."""
     items.sort(key=lambda item: (item.path.parent.name != "unit", item.path.name != "test_first_load.py"))

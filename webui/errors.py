@@ -6,6 +6,8 @@ HTTP, Gradio or vLLM: the doors turn `code` into a status or a translated senten
 
 from __future__ import annotations
 
+import logging
+import secrets
 from typing import Any, ClassVar
 
 
@@ -15,6 +17,7 @@ class WebuiError(Exception):
     Attributes:
         code: stable name; the page's texts hold a sentence per code (`error.<code>`).
         http_status: what the HTTP doors answer.
+        id: random; a person sees it, and it stands in the log too.
         params: the values named in the sentence.
         passing: whether it may pass by itself, so that trying again makes sense.
     """
@@ -25,6 +28,7 @@ class WebuiError(Exception):
     passing: ClassVar[bool] = False
 
     def __init__(self, **params: Any) -> None:
+        self.id = secrets.token_hex(4)
         self.params = params
         super().__init__(self.sentence.format(**params))
 
@@ -35,7 +39,17 @@ class WebuiError(Exception):
 
     def as_dict(self) -> dict[str, Any]:
         """The error as it travels to a page or a program."""
-        return {"code": self.code, "message": self.message, "params": self.params}
+        return {"id": self.id, "code": self.code, "message": self.message, "params": self.params}
+
+    def write_to(self, log: logging.Logger, what: str) -> None:
+        """Writes a line with the error's id; of a refusal only the code, because its sentence may bear a person's words.
+
+        Args:
+            log: where to.
+            what: what could not be done.
+        """
+        level, words = (logging.WARNING, self.message) if self.http_status >= 500 else (logging.INFO, self.code)
+        log.log(level, "Error %s, %s: %s", self.id, what, words)
 
 
 class Internal(WebuiError):

@@ -15,6 +15,7 @@ import orjson
 
 from webui.conversation import Conversation, Message
 from webui.markdown import render
+from webui.markdown_rules import THOUGHTS_BEGIN, THOUGHTS_END
 from webui.ui.texts import DEFAULT_LANGUAGE, load_texts
 
 FORMAT, VERSION = "batchat-conversations", 1
@@ -22,6 +23,8 @@ _STYLE = (
     "body{font:16px/1.6 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color:#1d2025;background:#fff}"
     "h1{font-size:1.4rem}h2{font-size:.8rem;color:#5b6270;margin:2rem 0 .3rem}.user{white-space:pre-wrap}"
     "pre{background:#f3f4f6;padding:.8rem;border-radius:8px;overflow:auto}code{font-family:ui-monospace,monospace}"
+    "[data-note]{display:flex;gap:.4rem;font-size:.85rem}[data-note]::before{content:attr(data-note) '.'}"
+    "[data-note] p{margin:0}[data-task]{list-style:none;margin-left:-1.2rem}details{color:#5b6270}"
     "table{border-collapse:collapse}td,th{border:1px solid #ccd;padding:.3rem .6rem}"
     "@media(prefers-color-scheme:dark){body{color:#e6e8ec;background:#15171b}h2{color:#9aa2b1}pre{background:#20242b}}"
 )
@@ -35,13 +38,14 @@ class Words:
     language: str
     person: str
     model: str
+    thoughts: str
 
     @classmethod
     def of(cls, language: str) -> Words:
         """In this language, or in the default one."""
         texts = load_texts()
         known = language if language in texts else DEFAULT_LANGUAGE
-        return cls(known, texts[known]["message.yours"], texts[known]["message.models"])
+        return cls(known, *(texts[known][f"message.{name}"] for name in ("yours", "models", "thoughts")))
 
     def role(self, message: Message) -> str:
         """Who says a message."""
@@ -82,5 +86,15 @@ def as_html(conversation: Conversation, words: Words) -> str:
 
 
 def _article(message: Message, words: Words) -> str:
-    body = html.escape(message.text) if message.role == "user" else "\n".join(render(message.text))
+    body = html.escape(message.text) if message.role == "user" else "\n".join(_folded(render(message.text), words))
     return f'<h2>{html.escape(words.role(message))}</h2>\n<div class="{message.role}">{body}</div>'
+
+
+def _folded(blocks: Sequence[str], words: Words) -> list[str]:
+    """An answer's blocks with its thoughts folded; where only their end is said, all before it are thoughts."""
+    folded = [block for block in blocks if block not in (THOUGHTS_BEGIN, THOUGHTS_END)]
+    if len(folded) == len(blocks):
+        return folded
+    end = blocks.index(THOUGHTS_END) - (THOUGHTS_BEGIN in blocks) if THOUGHTS_END in blocks else len(folded)
+    summary = f"<details><summary>{html.escape(words.thoughts)}</summary>"
+    return [summary, *folded[:end], "</details>", *folded[end:]] if end else folded

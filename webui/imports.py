@@ -103,9 +103,8 @@ def _timing(value: Any) -> Timing | None:
     if not isinstance(value, dict):
         return None
     numbers: dict[str, Any] = {f.name: value.get(f.name) for f in fields(Timing) if f.name != "split"}
-    if not all(_is_number(number) for number in numbers.values()):
-        return None
-    return Timing(**numbers, split=value.get("split") is not False)
+    split = value.get("split", True) is True
+    return Timing(**numbers, split=split) if all(_is_number(number) for number in numbers.values()) else None
 
 
 # Open WebUI: {"title", "chat": {"history": {"messages": {id: {"parentId", "role", "content", "timestamp"}}, "currentId"}}}

@@ -189,6 +189,8 @@ class Library:
             kept = await self.history.conversation(id, visitor.name)
         except HistoryUnavailable:
             kept, unread = None, True
+        if kept is not None:  # a long one takes a second, in which others would wait
+            await asyncio.to_thread(_render_all, [m.text for m in kept.path() if m.role == "assistant"])
         if id in self._chats:  # two visitors may ask for the same new id at once: the first has it
             return self._chats[id]
         chat = self._add(kept or Conversation(id, visitor.name), visitor)
@@ -465,6 +467,11 @@ class Library:
         deleted = any(heading.visitor == visitor.name for heading, _ in self._deleted.values())
         if not here and not deleted and self._visitors.get(visitor.name) is visitor:
             del self._visitors[visitor.name]
+
+
+def _render_all(texts: Sequence[str]) -> None:
+    for text in texts:
+        render(text)
 
 
 def _excerpt(found: Found | None, words: list[str]) -> dict[str, Any]:

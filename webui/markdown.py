@@ -4,7 +4,8 @@ An answer grows token by token. What can no longer change (a paragraph before a 
 a closed code fence) is cut off, rendered once and never looked at again, so the whole costs O(n); the unfinished rest is the
 tail, which a page draws as plain text. However the text arrives in pieces, the blocks come out the same.
 
-HTML in the source is shown literally; what is rendered passes an allowlist. It knows nothing of pages, turns or tokens.
+HTML in the source is shown literally; what is rendered passes an allowlist. What is read beyond CommonMark is in
+`markdown_rules.py`. It knows nothing of pages, turns or tokens.
 """
 
 from __future__ import annotations
@@ -21,20 +22,47 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
+from webui.markdown_rules import GROWS_AFTER, THOUGHT, UNDECIDED, add_rules
+
+_MATH_ATTRIBUTES = {
+    "math": {"display"},
+    "mi": {"mathvariant"},
+    "mo": {"stretchy", "fence", "form", "separator", "accent", "largeop", "movablelimits", "symmetric", "minsize", "maxsize"},
+    "mspace": {"width"},
+    "mstyle": {"displaystyle", "scriptlevel"},
+    "mfrac": {"linethickness"},
+    "mover": {"accent"},
+    "munder": {"accentunder"},
+    "munderover": {"accent", "accentunder"},
+    "mtable": {"displaystyle", "columnalign"},
+    "mtd": {"columnalign"},
+    "menclose": {"notation"},
+}
 _TAGS = {
     *("p", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "strong", "em", "s", "a", "blockquote"),
-    *("ul", "ol", "li", "pre", "code", "span", "table", "thead", "tbody", "tr", "th", "td"),
+    *("ul", "ol", "li", "pre", "code", "span", "div", "table", "thead", "tbody", "tr", "th", "td"),
+    *("mrow", "mn", "mtext", "msqrt", "mroot", "msub", "msup", "msubsup", "mtr", "mpadded", "mphantom", "mmultiscripts"),
+    *("mprescripts", "none", *_MATH_ATTRIBUTES),
 }
 _ATTRIBUTES = {
     "a": {"href", "title", "target"},
     "ol": {"start", "data-join"},
     "ul": {"data-join"},
+    "li": {"data-task"},
+    "div": {"data-note", "data-thought"},
     "pre": {"data-language"},
-    "span": {"class"},
+    "span": {"class", "data-cite"},
     "th": {"style"},
     "td": {"style"},
+    **_MATH_ATTRIBUTES,
 }
 _FENCES = ("```", "~~~")
+FIRST_LOOK = 2  # lines that are searched for the end of a block before more are
+# Which tags of thoughts count on the first line of what is left of a text, and on the others.
+_Thoughts = tuple[str | None, str | None]
+_THOUGHTS_MAY_BEGIN: _Thoughts = ("<think>", "</think>")
+_THOUGHTS_MAY_END: _Thoughts = ("</think>", "</think>")
+_NO_THOUGHTS: _Thoughts = (None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +102,12 @@ class MarkdownStream:
         self.tail = Tail()
         self._pending = ""
         self._searched = 0  # characters of an open fence that were searched for its end
+        self._thoughts = _THOUGHTS_MAY_BEGIN
         self._next_number: int | None = None  # set while the pending text continues a list: its next number, 0 if bullets
 
     def feed(self, text: str) -> Update:
         """Takes more text and says what a page that saw all updates before has to do."""
-        self._pending += text
+        self._pending += text.replace("\r", "")
         finished = self._cut() if "\n" in text or len(self._pending) == len(text) else []
         return self._update(finished)
 
@@ -86,7 +115,7 @@ class MarkdownStream:
         """No more text comes: everything that is left becomes blocks."""
         if self._pending.strip() and not self._pending.endswith("\n"):
             self._pending += "\n"
-        finished = self._cut()
+        finished = self._cut(grows=False)
         if self._pending.strip():
             finished += self._render_rest()
         self._pending = ""
@@ -99,25 +128,30 @@ class MarkdownStream:
             return Update(append=self.tail.text[len(before.text) :])
         return Update(blocks=finished, tail=self.tail)
 
-    def _cut(self) -> list[str]:
+    def _cut(self, grows: bool = True) -> list[str]:
         finished = []
-        while (end := self._end_of_first_block()) is not None:
+        while (end := self._end_of_first_block(grows)) is not None:
             source, self._pending, self._searched = self._pending[:end], self._pending[end:], 0
-            if html := self._render(source):
+            if html := self._render(source, self._thoughts):
                 finished.append(html)
         return finished
 
-    def _end_of_first_block(self) -> int | None:
+    def _end_of_first_block(self, grows: bool) -> int | None:
         """Where the first block ends, in characters; None while more text could still change it."""
         stripped = self._pending.lstrip("\n")
         start = len(self._pending) - len(stripped)
         if stripped.startswith(_FENCES):
             return self._end_of_fence(start)
-        lines = stripped.splitlines(keepends=True)
-        if lines and not lines[-1].endswith("\n"):
-            lines.pop()  # an unfinished line can still turn into anything
-        ended = _lines_of_first_block("".join(lines), lines)
+        lines = [line + "\n" for line in stripped.split("\n")[:-1]]  # an unfinished line can still turn into anything
+        # What its first lines decide is decided: a long text is not read to its end for each of its blocks.
+        size = FIRST_LOOK
+        while (ended := self._lines_of_first_block(lines[:size], grows or size < len(lines))) is None and size < len(lines):
+            size *= 2
         return None if ended is None else start + sum(map(len, lines[:ended]))
+
+    def _lines_of_first_block(self, lines: list[str], grows: bool) -> int | None:
+        thoughts = self._thoughts if len(lines) > 1 else self._thoughts_alone()
+        return _lines_of_first_block(lines, {THOUGHT: thoughts, GROWS_AFTER: len(lines) if grows else None})
 
     def _end_of_fence(self, start: int) -> int | None:
         first_line_end = self._pending.find("\n", start)
@@ -134,10 +168,17 @@ class MarkdownStream:
 
     def _render_rest(self) -> list[str]:
         """The last block, which nothing follows."""
-        return [html] if (html := self._render(self._pending)) else []
+        return [html] if (html := self._render(self._pending, self._thoughts_alone())) else []
 
-    def _render(self, source: str) -> str:
-        tokens = _MARKDOWN.parse(source)
+    def _thoughts_alone(self) -> _Thoughts:
+        """Thoughts have more below their tag; what only says the tag begins none."""
+        return _NO_THOUGHTS if self._thoughts is _THOUGHTS_MAY_BEGIN else self._thoughts
+
+    def _render(self, source: str, thoughts: _Thoughts) -> str:
+        tokens = _MARKDOWN.parse(source.lstrip("\n"), {THOUGHT: thoughts})
+        if tokens:
+            end = tokens[0].type == "thought" and thoughts is _THOUGHTS_MAY_END
+            self._thoughts = _NO_THOUGHTS if end or self._thoughts is _NO_THOUGHTS else _THOUGHTS_MAY_END
         if tokens and tokens[0].type in ("bullet_list_open", "ordered_list_open"):
             self._number_item(tokens[0])
         else:
@@ -165,22 +206,26 @@ def render(text: str) -> tuple[str, ...]:
     return tuple(stream.blocks)
 
 
-def _lines_of_first_block(source: str, lines: list[str]) -> int | None:
+def _lines_of_first_block(lines: list[str], environment: dict[str, Any]) -> int | None:
     """How many lines the first block takes, if it is finished."""
-    top = [token for token in _BLOCKS.parse(source) if token.level == 0 and token.map and token.nesting >= 0]
+    tokens = _BLOCKS.parse("".join(lines), environment)
+    top = [token for token in tokens if token.level == 0 and token.map and token.nesting >= 0]
     if not top:
         return None
     first = top[0]
     assert first.map is not None
     if first.type in ("bullet_list_open", "ordered_list_open"):
-        return _lines_of_first_item(source, ended=len(top) > 1)
+        return _lines_of_first_item(tokens, ended=len(top) > 1)
+    if environment.get(UNDECIDED, len(lines)) < first.map[1]:
+        return None
     following = lines[first.map[1] : first.map[1] + 1]
-    closed = first.type in ("heading_open", "hr") or len(top) > 1 or (following and not following[0].strip())
+    whole = first.type in ("heading_open", "hr", "math_block", "thought")
+    closed = whole or len(top) > 1 or (following and not following[0].strip())
     return first.map[1] if closed else None
 
 
-def _lines_of_first_item(source: str, ended: bool) -> int | None:
-    items = [token for token in _BLOCKS.parse(source) if token.type == "list_item_open" and token.level == 1]
+def _lines_of_first_item(tokens: list[Token], ended: bool) -> int | None:
+    items = [token for token in tokens if token.type == "list_item_open" and token.level == 1]
     first = items[0]
     assert first.map is not None
     return first.map[1] if ended or len(items) > 1 else None
@@ -225,8 +270,11 @@ def _safe(html: str) -> str:
 
 def _markdown() -> MarkdownIt:
     markdown = MarkdownIt("commonmark", {"html": False, "breaks": True, "highlight": _highlight})
-    # No pictures: showing one would ask another host for it. `![text](address)` becomes "!" and a link.
-    return markdown.enable(["table", "strikethrough"]).disable("image")
+    # No pictures: showing one would ask another host for it. `![text](address)` becomes "!" and a link. No link definitions:
+    # they would vanish from their block, and others could not know them.
+    markdown.enable(["table", "strikethrough"]).disable(["image", "reference"])
+    add_rules(markdown)
+    return markdown
 
 
 _MARKDOWN = _markdown()

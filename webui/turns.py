@@ -131,15 +131,19 @@ class Turn:
         except asyncio.CancelledError:
             message.end = self._ended_as
         except WebuiError as error:
-            message.end, message.error = "failed", error.as_dict()
+            self._fail(error)
         except Exception:
             log.exception("A turn failed.")
-            message.end, message.error = "failed", Internal().as_dict()
+            self._fail(Internal())
         finally:
             try:
                 self._finish()
             finally:
                 self._on_end()
+
+    def _fail(self, error: WebuiError) -> None:
+        error.write_to(log, "an answer")
+        self.message.end, self.message.error = "failed", error.as_dict()
 
     async def _generate(self) -> None:
         engine = await self._supervisor.ready()

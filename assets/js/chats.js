@@ -56,7 +56,7 @@ class ChatList extends HTMLElement {
       make(
         "div",
         { class: "list-head" },
-        make("button", { type: "button", id: "new-chat", onclick: newChat }, `+ ${say("chats.new")}`),
+        make("button", { type: "button", id: "new-chat", onclick: begin }, `+ ${say("chats.new")}`),
         iconButton("more", say("chats.all"), { id: "all-chats", "aria-haspopup": "menu", onclick: () => this.openAllMenu() }),
       ),
       make("label", { class: "search" }, icon("search"), this.field),
@@ -85,8 +85,6 @@ class ChatList extends HTMLElement {
   }
 
   arrive() {
-    // What was just deleted can still be brought back here.
-    if (!this.offered) setChatsOpen(false);
     this.draw();
     this.nameTab();
   }
@@ -131,7 +129,9 @@ class ChatList extends HTMLElement {
       make("span", { class: "title" }, title),
       excerpt && make("small", {}, excerpt[0], make("mark", {}, excerpt[1]), excerpt[2]),
     );
-    if (here) link.addEventListener("click", () => setChatsOpen(false));
+    link.addEventListener("click", (event) => {
+      if (!event.ctrlKey && !event.metaKey && !event.shiftKey) setChatsOpen(false);
+    });
     const name = say("chats.running");
     const running = chat.running ? make("i", { class: "dot running", role: "img", title: name, "aria-label": name }) : null;
     const key = `more-${chat.id}`;
@@ -283,6 +283,11 @@ class ChatList extends HTMLElement {
     const title = this.chats.get(currentChat())?.title;
     document.title = title ? `${title} · Batchat` : "Batchat";
   }
+}
+
+function begin() {
+  setChatsOpen(false);
+  newChat();
 }
 
 /** Does it, or says above the composer why not. @param {() => Promise<unknown>} action */

@@ -5,6 +5,7 @@
  */
 import { currentChat } from "./address.js";
 import { controlEvents, controls, hear } from "./controls.js";
+import { draftOf, keepDraft } from "./drafts.js";
 import { emit, on } from "./hub.js";
 import { isSendKey } from "./keys.js";
 import { nameSliders, relabel } from "./labels.js";
@@ -37,7 +38,9 @@ export const forGradio = {
     try {
       await sendText(text);
       emit("notice", "");
-      return leftInField(text);
+      const left = leftInField(text);
+      keepDraft(currentChat(), left);
+      return left;
     } catch (error) {
       emit("notice", error instanceof Error ? error.message : String(error));
       return fieldText();
@@ -63,6 +66,14 @@ function field() {
 
 export function fieldText() {
   return field()?.value ?? "";
+}
+
+/** Gradio hears of it as if it had been typed. @param {string} text */
+function fill(text) {
+  const area = field();
+  if (!area || area.value === text) return;
+  area.value = text;
+  area.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
 /** What was typed while the message was on its way stays. @param {string} sent */
@@ -101,15 +112,21 @@ export function listen() {
 export function begin() {
   name();
   nameSliders();
+  fill(fieldText() || draftOf(currentChat()));
   focusField();
   if (!navigator.language.startsWith(currentLanguage())) void relabel();
   document.addEventListener("input", (event) => {
-    if (/** @type {Element} */ (event.target).closest("#message")) emit("draft", undefined);
+    if (!(/** @type {Element} */ (event.target).closest("#message"))) return;
+    keepDraft(currentChat(), fieldText());
+    emit("draft", undefined);
   });
   on("running", (running) => {
     document.body.dataset.turn = running ? "running" : "idle";
   });
-  on("chat", focusField);
+  on("chat", (chat) => {
+    fill(draftOf(chat));
+    focusField();
+  });
   on("language", () => {
     name();
     void relabel();

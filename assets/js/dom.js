@@ -78,6 +78,15 @@ export function setText(element, words) {
 }
 
 /**
+ * The same for whether it is shown: many times a second, setting what is set already costs a layout.
+ * @param {HTMLElement} element
+ * @param {boolean} hidden
+ */
+export function setHidden(element, hidden) {
+  if (element.hidden !== hidden) element.hidden = hidden;
+}
+
+/**
  * Resolves once elements of all these kinds are on the page: Gradio builds it some time after the modules are loaded.
  * @param {string[]} selectors
  * @returns {Promise<void>}

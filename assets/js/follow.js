@@ -3,6 +3,7 @@
  * Keeps the end of a growing text in sight while the reader is at the end, and never moves a reader who scrolled up: then a
  * small button offers the way down. Knows nothing of messages.
  */
+import { setHidden } from "./dom.js";
 
 /** So near to the end counts as being there. */
 const NEAR = 48;
@@ -34,14 +35,14 @@ export class Follower {
 
   /** There is new text at the end. */
   news() {
-    if (!this.following) this.button.hidden = false;
+    if (!this.following) setHidden(this.button, false);
   }
 
   grown() {
     this.height = this.frame.scrollHeight;
     if (!this.following) return;
     this.frame.scrollTop = this.height;
-    this.button.hidden = true;
+    setHidden(this.button, true);
   }
 
   scrolled() {
@@ -52,6 +53,6 @@ export class Follower {
     if (scrollHeight !== this.height) return;
     const left = scrollHeight - scrollTop - clientHeight;
     this.following = left < (upwards ? 2 : NEAR);
-    if (this.following) this.button.hidden = true;
+    if (this.following) setHidden(this.button, true);
   }
 }

@@ -3,18 +3,19 @@
  * Draws one message: a person's bubble, or an answer as it grows. Knows no address and sends nothing: its buttons carry a
  * `data-action` that the transcript acts on.
  *
- * Only `blocks` become HTML (the server made them and cleaned them); everything else is text and stays text.
+ * Only finished blocks become HTML (blocks.js); everything else is text and stays text.
  *
  * @import {Message, Tail, TextEvent, TurnEvent} from "./protocol.js"
  */
-import { iconButton, make } from "./dom.js";
+import { Blocks, codeFrame } from "./blocks.js";
+import { iconButton, make, setHidden } from "./dom.js";
 import { engineReady, stageWords } from "./engine.js";
 import { answerFooter } from "./footer.js";
 import { problemText } from "./server.js";
 import { ordinal, say, sayCount, wholeSeconds } from "./texts.js";
 
-/** @param {Message} message */
-export function drawMessage(message) {
+/** A message whose element is still empty, until it is drawn. @param {Message} message */
+export function prepareMessage(message) {
   return message.role === "assistant" ? new Answer(message) : new Question(message);
 }
 
@@ -42,12 +43,6 @@ class Drawn {
 
 /** What a person wrote. */
 export class Question extends Drawn {
-  /** @param {Message} message */
-  constructor(message) {
-    super(message);
-    this.draw();
-  }
-
   draw() {
     this.element.setAttribute("aria-label", say("message.yours"));
     const versions = this.versions();
@@ -85,20 +80,14 @@ export class Answer extends Drawn {
   tail = make("div", { class: "tail" });
   tailText = document.createTextNode("");
 
-  /** @param {Message} message */
-  constructor(message) {
-    super(message);
-    this.draw();
-  }
-
   draw() {
     this.above = make("div", { class: "above" });
-    this.blocks = make("div", { class: "blocks" });
+    this.blocks = new Blocks(this.tail);
     this.mark = make("p", { class: "mark", hidden: true });
     this.below = make("div", { class: "below" });
     this.element.setAttribute("aria-label", say("message.models"));
-    this.element.replaceChildren(this.above, this.blocks, this.tail, this.mark, this.below);
-    this.addBlocks(this.message.blocks ?? []);
+    this.element.replaceChildren(this.above, this.blocks.element, this.tail, this.mark, this.below);
+    this.blocks.add(this.message.blocks ?? []);
     this.setTail(this.message.tail ?? { kind: "text", text: "" });
     this.drawState();
   }
@@ -119,20 +108,10 @@ export class Answer extends Drawn {
    */
   grow({ blocks = [], tail, append }) {
     this.message.blocks = [...(this.message.blocks ?? []), ...blocks];
-    const finished = this.addBlocks(blocks);
+    const finished = this.blocks?.add(blocks) ?? [];
     if (tail) this.setTail(tail);
     if (append) this.appendTail(append);
     return finished;
-  }
-
-  /** @param {string[]} blocks */
-  addBlocks(blocks) {
-    const holder = make("template");
-    holder.innerHTML = blocks.join("");
-    const added = [...holder.content.children].map((block) => /** @type {HTMLElement} */ (block));
-    for (const block of added) prepareCode(block);
-    this.blocks?.append(holder.content);
-    return added;
   }
 
   /** @param {Tail} tail */
@@ -153,7 +132,7 @@ export class Answer extends Drawn {
 
   /** An empty tail is shown only while the model writes: it holds the caret. */
   showTail() {
-    this.tail.hidden = !this.tailText.data && this.message.state !== "decode";
+    setHidden(this.tail, !this.tailText.data && this.message.state !== "decode");
   }
 
   drawState() {
@@ -163,6 +142,7 @@ export class Answer extends Drawn {
     this.drawMark();
     this.drawBelow();
     this.showTail();
+    if (this.ended) this.blocks?.settle();
   }
 
   /** What is said before the first word: what was left out, and what is being waited for. */
@@ -214,29 +194,4 @@ function waitingWords({ state, place, eta }) {
 function endWords({ end, error }) {
   if (error) return problemText(error);
   return end && end !== "stop" ? say(`end.${end}`) : "";
-}
-
-/**
- * Every code block gets a line with its language and a button that copies it.
- * @param {HTMLElement} block
- */
-function prepareCode(block) {
-  const codes = block.matches("pre") ? [block] : [...block.querySelectorAll("pre")];
-  for (const pre of codes) {
-    const place = document.createComment("");
-    pre.replaceWith(place);
-    pre.tabIndex = 0;
-    const copy = make("button", { type: "button", class: "copy-code", "data-action": "copy-code" }, say("action.copy_code"));
-    place.replaceWith(codeFrame(pre.dataset.language ?? "", pre, copy));
-  }
-}
-
-/**
- * The same frame while the code is written and after, so that nothing moves when it is finished.
- * @param {string} language
- * @param {HTMLElement} pre
- * @param {HTMLElement | null} [copy]
- */
-function codeFrame(language, pre, copy = null) {
-  return make("div", { class: "code" }, make("div", { class: "code-head" }, make("span", {}, language), copy), pre);
 }

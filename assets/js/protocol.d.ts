@@ -9,6 +9,8 @@ export type End = "stop" | "length" | "aborted" | "failed" | "interrupted";
 export type Door = "page" | "api" | "evaluation" | "demo";
 
 export interface Problem {
+  /** The same as in the log; the page's own problems have none. */
+  id?: string;
   code: string;
   message: string;
   params?: Record<string, string | number>;
@@ -228,6 +230,8 @@ export interface Events {
   view: void;
   /** Another second passed while the engine is not ready. */
   tick: void;
+  /** The list of keys is asked for. */
+  keys: void;
   /** What is written in the field changed. */
   draft: void;
   /** The system prompt or a sampling control changed. */

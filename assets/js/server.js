@@ -16,12 +16,14 @@ export class Refused extends Error {
 }
 
 /**
- * A problem in the visitor's language; the server's English where the page has no sentence for it.
+ * A problem in the visitor's language, with the id that the log has too; the server's English where the page has no sentence
+ * for it.
  * @param {Problem} problem
  */
 export function problemText(problem) {
   const key = `error.${problem.code}`;
-  return hasText(key) ? say(key, problem.params) : problem.message;
+  const sentence = hasText(key) ? say(key, problem.params) : problem.message;
+  return problem.id ? say("error.with_id", { sentence, id: problem.id }) : sentence;
 }
 
 /** @typedef {{text: string, system: string, sampling: Sampling}} Draft */

@@ -34,6 +34,7 @@ class PageHeader extends HTMLElement {
       this.stage,
       make("span", { class: "spacer" }),
       languageButton(),
+      make("button", { type: "button", id: "show-keys", class: "pill button", "aria-label": say("keys.title"), title: say("keys.title"), "aria-haspopup": "dialog", onclick: () => emit("keys", undefined) }, "?"),
       this.banner,
       this.unkept,
     );

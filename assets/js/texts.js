@@ -4,6 +4,7 @@
  * Knows every sentence's key, not where it stands on the page.
  */
 import { emit } from "./hub.js";
+import { recall, remember } from "./memory.js";
 
 const LANGUAGES = ["en", "ko"];
 const REMEMBERED = "batchat.language";
@@ -29,7 +30,7 @@ export async function switchLanguage() {
   const next = otherLanguage();
   await load(next);
   language = next;
-  remember(next);
+  remember(REMEMBERED, next);
   document.documentElement.lang = next;
   emit("language", next);
 }
@@ -81,14 +82,25 @@ export function ordinal(n) {
   return say(`ordinal.${rule}`, { n });
 }
 
+/** Making one takes longer than a thousand uses. @type {Map<string, Intl.NumberFormat>} */
+const formats = new Map();
+
+/** @param {string} kind @param {Intl.NumberFormatOptions} options  the same for each use of a kind */
+function numbers(kind, options) {
+  const key = `${language} ${kind}`;
+  const format = formats.get(key) ?? new Intl.NumberFormat(language, options);
+  formats.set(key, format);
+  return format;
+}
+
 /** @param {number} n */
 export function count(n) {
-  return new Intl.NumberFormat(language, { maximumFractionDigits: 0 }).format(n);
+  return numbers("whole", { maximumFractionDigits: 0 }).format(n);
 }
 
 /** A count for where there is little room: "1.2K". @param {number} n */
 export function shortCount(n) {
-  return new Intl.NumberFormat(language, { notation: "compact" }).format(n);
+  return numbers("compact", { notation: "compact" }).format(n);
 }
 
 /** @param {number} value  seconds to two places, without the unit */
@@ -114,7 +126,7 @@ export function milliseconds(value) {
 
 /** @param {number} share  0..1 */
 export function percent(share) {
-  return new Intl.NumberFormat(language, { style: "percent" }).format(share);
+  return numbers("percent", { style: "percent" }).format(share);
 }
 
 /** @param {number} time  Unix milliseconds -> "Thursday" */
@@ -129,26 +141,8 @@ export function monthName(time) {
 
 function chooseLanguage() {
   // A page may ask for a language in its address (assets/board.html).
-  const wanted = [document.documentElement.dataset.language ?? "", remembered(), ...navigator.languages].map((each) => each.split("-")[0] ?? "");
+  const wanted = [document.documentElement.dataset.language ?? "", recall(REMEMBERED), ...navigator.languages].map((each) => each.split("-")[0] ?? "");
   return wanted.find((each) => LANGUAGES.includes(each)) ?? "en";
-}
-
-/** Storage may be forbidden (private windows, embedded pages): then the choice lasts as long as the page. */
-function remembered() {
-  try {
-    return localStorage.getItem(REMEMBERED) ?? "";
-  } catch {
-    return "";
-  }
-}
-
-/** @param {string} choice */
-function remember(choice) {
-  try {
-    localStorage.setItem(REMEMBERED, choice);
-  } catch {
-    // The choice is lost with the page; nothing else is.
-  }
 }
 
 /** @param {string} wanted */

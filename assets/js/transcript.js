@@ -6,18 +6,23 @@
  * @import {Message, MessagesEvent, Problem, TextEvent, TurnEvent} from "./protocol.js"
  */
 import { currentChat, newChat, newId, showChat } from "./address.js";
+import { followNote } from "./blocks.js";
 import { sendText } from "./composer.js";
 import { controls } from "./controls.js";
 import { icon, make } from "./dom.js";
 import { Follower } from "./follow.js";
 import { emit, on } from "./hub.js";
 import { isSendKey } from "./keys.js";
-import { Answer, Question, drawMessage } from "./message.js";
+import { inIdleTime } from "./idle.js";
+import { Answer, Question, prepareMessage } from "./message.js";
 import { branchChat, goOn, problemText, regenerate, sendMessage, showVersion } from "./server.js";
 import { say } from "./texts.js";
+import { toggleWrap } from "./wrap.js";
 
 const EXAMPLES = ["welcome.example.letter", "welcome.example.batching", "welcome.example.story", "welcome.example.code"];
 const COPIED_FOR = 1500;
+/** So many of the newest messages are drawn at once: more than a window shows. */
+const DRAWN_AT_ONCE = 16;
 
 class ChatTranscript extends HTMLElement {
   /** @type {Map<string, Answer | Question>} */
@@ -66,6 +71,7 @@ class ChatTranscript extends HTMLElement {
     const news = messages.slice(same);
     this.dropAfter(same > 0 ? (messages[same - 1]?.id ?? null) : after);
     for (const message of news) this.add(message);
+    this.drawAll();
     const newest = this.answer(news.at(-1)?.id ?? "");
     if (newest && !newest.ended) this.speakState(newest);
     if (first || news.some((message) => message.state && message.state !== "ended")) this.follower?.toEnd();
@@ -97,10 +103,19 @@ class ChatTranscript extends HTMLElement {
 
   /** @param {Message} message */
   add(message) {
-    const drawn = drawMessage(message);
+    const drawn = prepareMessage(message);
     this.messages.get(message.id)?.element.remove();
     this.messages.set(message.id, drawn);
     this.list?.append(drawn.element);
+  }
+
+  /** The newest messages now, the older ones when there is time, from the newest up. */
+  drawAll() {
+    const empty = [...this.messages.values()].filter(({ element }) => !element.hasChildNodes());
+    for (const drawn of empty.splice(-DRAWN_AT_ONCE)) drawn.draw();
+    inIdleTime(empty.reverse(), (drawn) => {
+      if (drawn.element.isConnected && !drawn.element.hasChildNodes()) drawn.draw();
+    });
   }
 
   /** @param {TextEvent} event */
@@ -204,6 +219,8 @@ class ChatTranscript extends HTMLElement {
     try {
       if (action === "example") await sendText(button.textContent ?? "");
       else if (action === "copy-code") await copy(button, codeOf(button));
+      else if (action === "wrap-code") return toggleWrap();
+      else if (action === "note" || action === "note-back") return followNote(button, action);
       else if (!drawn) return;
       else if (action === "copy") await copy(button, drawn.message.text);
       else if (action === "regenerate") await regenerate(currentChat(), { message: id, ...controls() });

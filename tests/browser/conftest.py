@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -84,8 +85,8 @@ class Visit:
         return [url for url in self.requested if urlsplit(url).scheme.startswith("http") and urlsplit(url).netloc != own]
 
 
-@pytest.fixture
-def visit(browser: Browser, app: AppProcess, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visit]]:
+@contextmanager
+def visiting(browser: Browser, app: AppProcess, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visit]]:
     """Makes visitors; whatever a page complains of in its console, or asks of another origin, fails the test."""
     visits: list[Visit] = []
 
@@ -102,6 +103,20 @@ def visit(browser: Browser, app: AppProcess, request: pytest.FixtureRequest) -> 
         one.context.close()
         assert one.complaints == []
         assert one.foreign_requests() == []
+
+
+@pytest.fixture
+def visit(browser: Browser, app: AppProcess, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visit]]:
+    """Visitors of the app with its engine."""
+    with visiting(browser, app, request) as make:
+        yield make
+
+
+@pytest.fixture
+def echo_visit(browser: Browser, echo_app: AppProcess, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visit]]:
+    """Visitors of the app that says what it was asked."""
+    with visiting(browser, echo_app, request) as make:
+        yield make
 
 
 def picture(name: str) -> Path:

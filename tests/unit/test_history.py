@@ -32,7 +32,7 @@ from webui.history.migrate import config, migrate
 from webui.history.records import Record, SaveConversation, SaveMessage
 from webui.history.store import Store, database_url
 from webui.history.tables import metadata
-from webui.history.words import excerpt, matches, searchable, words_of
+from webui.history.words import excerpt, matches, words_of
 
 ME, YOU = "me", "you"
 
@@ -173,11 +173,21 @@ def test_a_message_whose_parent_was_lost_is_still_shown(database: Path | str) ->
     [
         ("여우가 숲에서 걸었다", "여우", True),
         ("여우가 숲에서 걸었다", "숲 여우", True),
-        ("여우가 숲에서 걸었다", "우가", False),
+        ("여우가 숲에서 걸었다", "우가", True),
+        ("초등학교에서 배웠다", "학교", True),
+        ("초등학교에서 배웠다", "등학교에", True),
+        ("초등학교에서 배웠다", "학교 웠", True),
+        ("초등 학교에서 배웠다", "초등학교", False),
         ("Continuous batching!", "BATCH cont", True),
+        ("Continuous batching!", "chin", True),
+        ("Continuous batching!", "batches", False),
+        ("100 % of a_b", "%", False),
+        ("100 % of a_b", "a_b", True),
+        ("axb", "a_c", False),
         ("see a/b.py, it's <b>bold</b>", "b bold", True),
         ("Ｆｕｌｌ Straße", "full strasse", True),
         ("東京に行く", "東京", True),
+        ("東京に行く", "京に", True),
         ("東京に行く", "京都", False),
         ("quote \" ' & | ! ( ) : *", "quote\"'*", True),
         ("nothing", "", False),
@@ -187,6 +197,7 @@ def test_search_is_the_same_everywhere(database: Path | str, text: str, wanted: 
     one, other = talk(text), talk("something else altogether")
     words = words_of(wanted)
     if not words:
+        assert not found
         return
     assert matches(text, words) == found
     with opened(database) as store:
@@ -196,13 +207,13 @@ def test_search_is_the_same_everywhere(database: Path | str, text: str, wanted: 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=Trees.words, data=st.data())
-def test_a_text_is_found_by_the_beginning_of_any_of_its_words(text: str, data: st.DataObject, store: Store) -> None:
-    words = [word for word in words_of(text) if word.isascii() or "가" <= word[0] <= "힣"]
+def test_a_text_is_found_by_any_part_of_any_of_its_words(text: str, data: st.DataObject, store: Store) -> None:
     one = talk(text, visitor=secrets.token_hex(8))
     store.save(records(one))
-    for word in words:
-        begin = word[: data.draw(st.integers(1, len(word)))]
-        assert one.id in [each.conversation for each in store.search(one.visitor, [begin])]
+    for word in words_of(text):
+        start = data.draw(st.integers(0, len(word) - 1))
+        part = word[start : data.draw(st.integers(start + 1, len(word)))]
+        assert one.id in [each.conversation for each in store.search(one.visitor, [part])]
 
 
 def test_an_edited_text_is_found_by_its_new_words_only(database: Path | str) -> None:
@@ -218,10 +229,6 @@ def test_an_edited_text_is_found_by_its_new_words_only(database: Path | str) -> 
         answer.text = "second words"
         store.save(records(one))
         assert store.search(ME, ["first"]) == [] and len(store.search(ME, ["second"])) == 1
-
-
-def test_the_words_of_a_huge_text_fit() -> None:
-    assert len(searchable(" ".join(f"단어{n}" for n in range(200_000))).encode()) <= 500_000
 
 
 def test_an_excerpt_is_the_place_on_one_line() -> None:

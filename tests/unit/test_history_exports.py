@@ -60,6 +60,20 @@ def test_the_page_loads_nothing() -> None:
     assert "url(" not in page and "@import" not in page
 
 
+@pytest.mark.parametrize(
+    ("text", "thought"),
+    [
+        ("<think>\nHm.\n</think>\n\nYes.", "<p>Hm.</p>"),
+        ("Hm.\n\n</think>\n\nYes.", "<p>Hm.</p>"),
+        ("<think>\nHm.", "<p>Hm.</p>"),
+    ],
+)
+def test_thoughts_are_folded_on_the_page(text: str, thought: str) -> None:
+    page = exports.as_html(talk("q", text), WORDS)
+    assert f"<details><summary>Thoughts</summary>\n{thought}\n</details>" in page
+    assert page.count("data-thought") == 0 and ("Yes" in text) == ("</details>\n<p>Yes.</p>" in page)
+
+
 def test_markdown_has_each_message_as_it_was_written() -> None:
     text = exports.as_markdown(talk("Hello", "- a\n- b"), exports.Words.of("ko"))
     assert text == "# Hello\n\n## 나\n\nHello\n\n## 모델\n\n- a\n- b\n"

@@ -156,8 +156,8 @@ class Supervisor:
 
     def _fail(self, error: WebuiError) -> None:
         if str(error) != str(self.error):
-            log.error("%s", error)
-        self.error = error
+            log.error("%s (error %s)", error, error.id)
+            self.error = error
         self._settled.set()
         self._to("failed")
 

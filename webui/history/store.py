@@ -24,6 +24,7 @@ from webui.history.words import searchable
 BUSY_FOR = 2000  # milliseconds that SQLite waits for another program's lock
 CONNECT_WITHIN = 5  # seconds
 FOUND_AT_MOST = 200  # messages
+TRIGRAM = 3  # characters of the shortest word that SQLite's index can find
 _TIMING = tuple(f.name for f in fields(Timing))
 _INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
@@ -157,13 +158,14 @@ class Store:
             return [Found(row.conversation, row.id, row.text) for row in connection.execute(query)]
 
     def _has(self, words: Sequence[str]) -> sa.ColumnElement[bool]:
-        if self._is_sqlite:
-            wanted = " ".join(f'"{word}"*' for word in words)
+        return sa.and_(*map(self._has_word, words))
+
+    def _has_word(self, word: str) -> sa.ColumnElement[bool]:
+        if self._is_sqlite and len(word) >= TRIGRAM:
             inner = sa.text("SELECT rowid FROM message_search WHERE message_search MATCH :wanted")
-            return message.c.row.in_(inner.bindparams(wanted=wanted))
-        wanted = " & ".join(f"'{word}':*" for word in words)
-        has = sa.text("array_to_tsvector(string_to_array(message.words, ' ')) @@ CAST(:wanted AS tsquery)")
-        return has.bindparams(wanted=wanted)
+            return message.c.row.in_(inner.bindparams(sa.bindparam("wanted", f'"{word}"', unique=True)))
+        # A shorter one is looked for in the visitor's own messages; PostgreSQL uses its index by itself.
+        return message.c.words.contains(word)
 
     # Writing
 

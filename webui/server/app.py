@@ -5,6 +5,7 @@ It wires rooms together and decides nothing that they decide. The process around
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,8 @@ from webui.server.stream import Everybody
 from webui.server.visitors import Signer, VisitorCookie
 from webui.server.wall import wall
 from webui.settings import Settings
+
+log = logging.getLogger(__name__)
 
 # The page needs nothing of any other origin, so the browser is told not to ask for it. Gradio's own page has inline
 # scripts and builds functions from text.
@@ -130,6 +133,7 @@ class App:
 
     async def _say_error(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, WebuiError)
+        error.write_to(log, f"{request.method} {request.url.path}")
         return JSONResponse({"error": error.as_dict()}, error.http_status, self.api.retry_after(error))
 
 
@@ -185,5 +189,6 @@ async def _say_http_error(request: Request, error: Exception) -> Response:
 
 
 async def _say_internal_error(request: Request, error: Exception) -> Response:
-    # Starlette has logged the traceback.
-    return JSONResponse({"error": Internal().as_dict()}, Internal.http_status)
+    internal = Internal()
+    internal.write_to(log, f"{request.method} {request.url.path}, of which the traceback follows")
+    return JSONResponse({"error": internal.as_dict()}, internal.http_status)
