@@ -19,6 +19,7 @@ from webui.admission import Admission
 from webui.batch.board import Board
 from webui.conversation import End, Message, Sampling
 from webui.engines.base import Engine
+from webui.engines.messages import ServerTokenizer
 from webui.engines.supervisor import Supervisor
 from webui.errors import (
     BadInput,
@@ -30,7 +31,7 @@ from webui.errors import (
 )
 from webui.history.keeper import History
 from webui.library import Chat, Library
-from webui.prompt import Budget, Prompt, PromptBuilder
+from webui.prompt import Budget, Prompt, PromptBuilder, Tokenizer
 from webui.settings import Settings
 from webui.turns import Turn
 
@@ -151,8 +152,10 @@ class Chats:
             raise EngineNotReady()
         messages = [*chat.conversation.path(), Message("user", text)]
         if len(messages) == 1 and not text.strip():
-            return Budget(used=0, total=engine.info.context, dropped=0, fits=True)
-        return await self._tokenized(self._builder(engine).measure, messages, system, sampling)
+            return Budget(used=0, total=engine.info.context or None, dropped=0, fits=True)
+        if isinstance(engine.tokenizer, ServerTokenizer):
+            return await engine.tokenizer.measure(messages, system, self._longest(sampling))
+        return await self._tokenized(self._builder(engine, engine.tokenizer).measure, messages, system, sampling)
 
     # Turns
 
@@ -212,7 +215,9 @@ class Chats:
         Raises:
             MessageTooLong
         """
-        return await self._tokenized(self._builder(engine).build, messages, system, sampling)
+        if isinstance(engine.tokenizer, ServerTokenizer):
+            return await engine.tokenizer.build(messages, system, self._longest(sampling))
+        return await self._tokenized(self._builder(engine, engine.tokenizer).build, messages, system, sampling)
 
     async def _prompt_if_ready(self, messages: Sequence[Message], system: str, sampling: Sampling) -> Prompt | None:
         """The prompt, so that a message which is too long is refused while it still stands in the visitor's box; before the
@@ -224,9 +229,9 @@ class Chats:
         limits = [limit for limit in (sampling.max_tokens, self._settings.max_tokens) if limit is not None]
         return min(limits, default=None)
 
-    def _builder(self, engine: Engine) -> PromptBuilder:
+    def _builder(self, engine: Engine, tokenizer: Tokenizer) -> PromptBuilder:
         if self._built_for is not engine:
-            self._prompts = PromptBuilder(engine.tokenizer, engine.info.context, self._chat_template)
+            self._prompts = PromptBuilder(tokenizer, engine.info.context, self._chat_template)
             self._built_for = engine
         return self._prompts
 

@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from webui.errors import BadSetting
 from webui.rbln.engine_config import read_engine_config
@@ -29,6 +30,10 @@ log = logging.getLogger(__name__)
 
 ENVIRONMENT_PREFIX = "WEBUI_"
 DEMO_MODEL = Path(__file__).resolve().parent.parent / "assets" / "demo_model"
+NEEDED = {  # engine -> setting that it needs -> what that is
+    "openai": {"base_url": "the server's address"},
+    "triton": {"url": "the server's address", "tokenizer": "the model's tokenizer, which the server keeps"},
+}
 COMMANDS = {
     "compile": "compile a model for Rebellions' NPUs",
     "check": "say whether the app would start with these settings, and why not",
@@ -96,7 +101,22 @@ class Settings:
     log_level: str = _setting("info", "how much the terminal shows", choices=("debug", "info", "warning", "error"))
 
     engine: str = _remote(
-        "what answers: vLLM in this process, or a Triton server", default="local", choices=("local", "triton")
+        "what answers: vLLM in this process, an OpenAI-compatible server, or a Triton server",
+        default="local",
+        choices=("local", "openai", "triton"),
+    )
+    base_url: str | None = _remote("the OpenAI-compatible server's address, such as https://host:8000/v1")
+    remote_api_key: str | None = _remote("key that this server wants to be shown", secret=True)
+    metrics_url: tuple[str, ...] = _remote(
+        "where this server publishes vLLM's figures; several times for several servers behind one address; "
+        "not given: /metrics beside its /v1",
+        default=(),
+    )
+    stall_after: float = _remote(
+        "seconds without a byte in the middle of an answer after which a server elsewhere counts as stalled",
+        default=120.0,
+        low=0.001,
+        high=3600,
     )
     url: str | None = _remote("the Triton server's address for gRPC, such as 127.0.0.1:8001")
     model_name: str = _remote("the model's name at the Triton server", default="vllm_model")
@@ -229,10 +249,25 @@ def load(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
 
 def _check_together(settings: Settings) -> None:
     """What one setting makes another need."""
-    if settings.engine == "triton":
-        for name, reason in (("url", "the server's address"), ("tokenizer", "the model's tokenizer, which the server keeps")):
-            if getattr(settings, name) is None:
-                raise BadSetting(setting=flag(name), reason=f"is needed with --engine triton: {reason}")
+    for name, reason in NEEDED.get(settings.engine, {}).items():
+        if getattr(settings, name) is None:
+            raise BadSetting(setting=flag(name), reason=f"is needed with --engine {settings.engine}: {reason}")
+    if settings.base_url is not None:
+        _check_url(flag("base_url"), settings.base_url)
+    for url in settings.metrics_url:
+        _check_url(flag("metrics_url"), url)
+
+
+def _check_url(where: str, url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:  # what should be a port is none
+        usable = False
+    if not usable:
+        raise BadSetting(setting=where, reason="an address that begins with http:// or https:// is wanted")
+    if parts.username is not None or parts.password is not None:  # would stand on the page and in the log
+        raise BadSetting(setting=where, reason="takes no name and password; a key is given with --remote-api-key")
 
 
 def _from_flags(flags: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from webui.batch.lanes import Lanes
 from webui.batch.rates import SlidingSum
 from webui.batch.request import Door, Request, door_of
+from webui.batch.server_load import ServerLoad
 from webui.batch.static_batching import Saved, saved
 from webui.batch.steps import Step, Steps
 from webui.conversation import End
@@ -76,6 +77,7 @@ class Board:
         ends: how many requests have ended, by door and end.
         tokens: given by all requests that have ended, by door.
         generated: tokens given in all, by every engine that there has been.
+        server: what the server of an engine elsewhere publishes of itself; None where it does not, or there is none.
     """
 
     def __init__(self, lanes: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
@@ -102,6 +104,7 @@ class Board:
         self.lanes = Lanes(engine.lanes)
         self.steps = Steps(engine.buckets)
         self.step = Step(running=0, waiting=0)
+        self.server: ServerLoad | None = None
         self.preempted = 0
         self._busy = SlidingSum(FIGURES_WINDOW, 60)
         self._busy_since = self._engine_since = self.clock()

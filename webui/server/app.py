@@ -26,6 +26,7 @@ from webui.data_folder import DATABASE, DataFolder
 from webui.demo_traffic import DemoTraffic
 from webui.engines.base import EngineFactory
 from webui.engines.local import LocalEngines
+from webui.engines.openai_server import OpenAIEngines
 from webui.engines.supervisor import Supervisor
 from webui.engines.triton_server import TritonEngines
 from webui.errors import BadSetting, Internal, WebuiError
@@ -160,6 +161,8 @@ def _engines(settings: Settings, board: Board) -> EngineFactory:
     """What starts engines of the kind that the settings ask for."""
     if settings.engine == "triton":
         return TritonEngines(settings, board)
+    if settings.engine == "openai":
+        return OpenAIEngines(settings, board)
     return LocalEngines(settings, board)
 
 
