@@ -35,6 +35,7 @@ export interface EngineStatus {
   engine: string | null;
   /** 0 if the engine does not say. */
   lanes: number | null;
+  /** 0 if the engine does not say. */
   context: number | null;
   error: Problem | null;
   sampling: Sampling | null;
@@ -163,6 +164,20 @@ export interface Figures {
   tps: { prompt: number; generation: number };
   /** Demo requests that run, wait or are still to be sent. */
   demo: number;
+  /** What the server of an engine elsewhere publishes of itself. */
+  server: ServerLoad | null;
+}
+
+/** Everybody's requests there, a share from 0 to 1, tokens per second; null where the server does not say. */
+export interface ServerLoad {
+  running: number | null;
+  waiting: number | null;
+  kv_cache: number | null;
+  prompt_rate: number | null;
+  generation_rate: number | null;
+  /** How many servers this is the sum of, and how many there should be. */
+  servers: number;
+  asked: number;
 }
 
 /** The requests of the last `window` seconds, and the mean seconds from arrival to last token in three ways of batching. */
@@ -197,8 +212,9 @@ export interface BoardFrame {
 }
 
 export interface Budget {
-  used: number;
-  total: number;
+  /** null where the engine's server does not say. */
+  used: number | null;
+  total: number | null;
   dropped: number;
   fits: boolean;
 }
