@@ -241,6 +241,12 @@ class NoApiHere(WebuiError):
     sentence = "The API is that of an engine in this process; this page stands before {device}. Ask that server itself."
 
 
+class UnknownModel(WebuiError):
+    code = "unknown_model"
+    http_status = 404
+    sentence = "There is no model {model} here any more. Choose another."
+
+
 class RequestRefused(WebuiError):
     code = "request_refused"
     http_status = 400

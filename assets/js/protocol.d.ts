@@ -45,6 +45,15 @@ export interface EngineStatus {
   history: "off" | "starting" | "keeping" | "failing";
   /** What the engine cannot do or tell. */
   cannot?: string[];
+  /** The models that may be chosen from, none where there is no choice; and which one this is about. */
+  models?: ModelChoice[];
+  chosen?: string;
+}
+
+export interface ModelChoice {
+  key: string;
+  name: string;
+  stage: Stage;
 }
 
 export interface Tail {
@@ -231,6 +240,8 @@ export interface Events {
   board: BoardFrame;
   /** The tab shows another conversation now. */
   chat: string;
+  /** Another model was chosen. */
+  model: string;
   /** The stream is open, or has been lost for a while. */
   connection: "open" | "lost";
   /** The stream is refused for good. */

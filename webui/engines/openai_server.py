@@ -219,8 +219,8 @@ def _chosen(models: Sequence[RemoteModel], name: str | None, address: str) -> Re
 
 async def _abilities(server: OpenAIServer, model: RemoteModel, urls: Sequence[str], version: str) -> Abilities:
     is_vllm = model.owner == VLLM
-    tokens, *texts = await asyncio.gather(
-        server.tokenize(model.id, [{"role": "user", "content": "a"}]), *(server.text(url) for url in urls)
+    tokens, texts = await asyncio.gather(
+        server.tokenize(model.id, [{"role": "user", "content": "a"}]), asyncio.gather(*(server.text(url) for url in urls))
     )
     return Abilities(
         name=f"vLLM {version}".rstrip() if is_vllm else {LLAMA_CPP: "llama.cpp"}.get(model.owner, "OpenAI API"),
