@@ -16,18 +16,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from webui.admission import Admission
-from webui.batch.board import Board
+from webui.batch.board import EngineFacts
 from webui.batch.frames import Frames
 from webui.channel import Mailbox
 from webui.chats import Chats
 from webui.conversation import Conversation, End, Sampling
+from webui.demo_traffic import DemoTraffic
 from webui.engines.base import EngineInfo, Piece, Priority, Report
-from webui.engines.supervisor import Supervisor
+from webui.engines.registry import Backend, Registry
 from webui.errors import WebuiError
 from webui.history.keeper import History
 from webui.library import Chat
 from webui.prompt import Prompt
 from webui.server.chat_api import GUARD, ChatApi
+from webui.server.fronts import Front, Fronts
 from webui.server.list_api import ListApi
 from webui.server.stream import Everybody
 from webui.server.visitors import Signer, VisitorCookie
@@ -88,17 +90,22 @@ class World:
 
     def __init__(self, database: Path | str | None) -> None:
         self.engine = ToldEngine()
-        self.board = Board(4)
+        registry = Registry(Settings(), kind=lambda *_: self._start_engine)
+        self.board, self.supervisor = registry.usual.board, registry.usual.supervisor
+        self.board.reset(EngineFacts(4))
         self.history = History(database)
-        self.supervisor = Supervisor(self._start_engine)
         admission = Admission(100, lanes=lambda: 4)
         self.chats = Chats(self.supervisor, self.board, Settings(grace=0.05), admission, self.history)
         self.library = self.chats.library
         self.history.on_change = self.library.history_changed
-        everybody = Everybody(self.supervisor, Frames(self.board), self.history)
-        routes = [*ListApi(self.library).routes(), *ChatApi(self.chats, everybody, self.supervisor).routes()]
+        routes = [*ListApi(self.library).routes(), *ChatApi(self.chats, Fronts(registry, self._front)).routes()]
         cookie = Middleware(VisitorCookie, path="", signer=Signer(KEY))
         self.asgi = Starlette(routes=routes, middleware=[cookie], exception_handlers={WebuiError: _say_error})
+
+    def _front(self, backend: Backend) -> Front:
+        frames = Frames(backend.board)
+        demo = DemoTraffic(backend.supervisor, backend.board, self.chats.prompt, self.library.is_here, 1.0)
+        return Front(backend, frames, demo, Everybody(backend.supervisor, frames, self.history))
 
     async def _start_engine(self, report: Report) -> ToldEngine:
         return self.engine

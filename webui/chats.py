@@ -19,6 +19,8 @@ from webui.admission import Admission
 from webui.batch.board import Board
 from webui.conversation import End, Message, Sampling
 from webui.engines.base import Engine
+from webui.engines.messages import ServerTokenizer
+from webui.engines.registry import Backend
 from webui.engines.supervisor import Supervisor
 from webui.errors import (
     BadInput,
@@ -30,7 +32,7 @@ from webui.errors import (
 )
 from webui.history.keeper import History
 from webui.library import Chat, Library
-from webui.prompt import Budget, Prompt, PromptBuilder
+from webui.prompt import Budget, Prompt, PromptBuilder, Tokenizer
 from webui.settings import Settings
 from webui.turns import Turn
 
@@ -45,8 +47,8 @@ class Chats:
     """The turns of all visitors.
 
     Args:
-        supervisor: has the engine.
-        board: knows lanes, places and times.
+        supervisor: has the usual engine, which answers where no backend is named.
+        board: knows its lanes, places and times.
         settings: limits and the grace time.
         admission: counts the turns among the requests of all doors.
         history: keeps the conversations.
@@ -78,7 +80,15 @@ class Chats:
 
     # What a visitor may do
 
-    async def send(self, chat: Chat, text: str, system: str, sampling: Sampling, replaces: str | None = None) -> Message:
+    async def send(
+        self,
+        chat: Chat,
+        text: str,
+        system: str,
+        sampling: Sampling,
+        replaces: str | None = None,
+        backend: Backend | None = None,
+    ) -> Message:
         """Adds a question, or another version of an earlier one, and begins its answer.
 
         Raises:
@@ -94,12 +104,12 @@ class Chats:
         parent = conversation.message(replaces).parent if replaces else (last.id if last else None)
         question = Message("user", text, parent=parent)
         before = conversation.path(until=parent) if parent else []
-        prompt = await self._prompt_if_ready([*before, question], system, sampling)
+        prompt = await self._prompt_if_ready([*before, question], system, sampling, backend)
         self._check_free(chat)
         conversation.add(question)
-        return self._answer(chat, question, system, sampling, prompt, shown_after=parent, shown=[question])
+        return self._answer(chat, question, system, sampling, prompt, backend, shown_after=parent, shown=[question])
 
-    async def go_on(self, chat: Chat, id: str, system: str, sampling: Sampling) -> Message:
+    async def go_on(self, chat: Chat, id: str, system: str, sampling: Sampling, backend: Backend | None = None) -> Message:
         """Goes on with an answer that did not come to its own end, after the text so far.
 
         Raises:
@@ -111,12 +121,13 @@ class Chats:
             raise BadInput(field="message", reason="only an answer that was cut short can be continued")
         if chat.conversation.last() is not answer:
             raise BadInput(field="message", reason="only the last answer can be continued")
-        prompt = await self._prompt_if_ready(chat.conversation.path(), system, sampling)
+        prompt = await self._prompt_if_ready(chat.conversation.path(), system, sampling, backend)
         self._check_free(chat)
         answer.end = answer.error = answer.timing = answer.request = None
-        return self._begin(chat, answer, chat.conversation.path(), system, sampling, prompt, answer.parent, [answer])
+        messages = chat.conversation.path()
+        return self._begin(chat, answer, messages, system, sampling, prompt, backend, answer.parent, [answer])
 
-    async def regenerate(self, chat: Chat, id: str, system: str, sampling: Sampling) -> Message:
+    async def regenerate(self, chat: Chat, id: str, system: str, sampling: Sampling, backend: Backend | None = None) -> Message:
         """Begins another version of an answer.
 
         Raises:
@@ -126,10 +137,10 @@ class Chats:
         old = chat.conversation.message(id)
         if old.role != "assistant" or old.parent is None:
             raise BadInput(field="message", reason="only an answer can be regenerated")
-        prompt = await self._prompt_if_ready(chat.conversation.path(until=old.parent), system, sampling)
+        prompt = await self._prompt_if_ready(chat.conversation.path(until=old.parent), system, sampling, backend)
         self._check_free(chat)
         question = chat.conversation.message(old.parent)
-        return self._answer(chat, question, system, sampling, prompt, shown_after=question.id, shown=[])
+        return self._answer(chat, question, system, sampling, prompt, backend, shown_after=question.id, shown=[])
 
     def choose(self, chat: Chat, id: str, version: int) -> None:
         """Shows another version of a message and what followed it."""
@@ -141,18 +152,20 @@ class Chats:
         shown = path[path.index(chosen) :]
         self._show(chat, chosen.parent, shown)
 
-    async def budget(self, chat: Chat, text: str, system: str, sampling: Sampling) -> Budget:
+    async def budget(self, chat: Chat, text: str, system: str, sampling: Sampling, backend: Backend | None = None) -> Budget:
         """How much of the context the conversation takes with a draft at its end.
 
         Raises:
             EngineNotReady: before there is a tokenizer.
         """
-        if (engine := self._supervisor.engine) is None:
+        if (engine := self._engine(backend)) is None:
             raise EngineNotReady()
         messages = [*chat.conversation.path(), Message("user", text)]
         if len(messages) == 1 and not text.strip():
-            return Budget(used=0, total=engine.info.context, dropped=0, fits=True)
-        return await self._tokenized(self._builder(engine).measure, messages, system, sampling)
+            return Budget(used=0, total=engine.info.context or None, dropped=0, fits=True)
+        if isinstance(engine.tokenizer, ServerTokenizer):
+            return await engine.tokenizer.measure(messages, system, self._longest(sampling))
+        return await self._tokenized(self._builder(engine, engine.tokenizer).measure, messages, system, sampling)
 
     # Turns
 
@@ -163,12 +176,13 @@ class Chats:
         system: str,
         sampling: Sampling,
         prompt: Prompt | None,
+        backend: Backend | None,
         shown_after: str | None,
         shown: list[Message],
     ) -> Message:
         answer = chat.conversation.add(Message("assistant", parent=question.id))
         messages = chat.conversation.path(until=question.id)
-        return self._begin(chat, answer, messages, system, sampling, prompt, shown_after, [*shown, answer])
+        return self._begin(chat, answer, messages, system, sampling, prompt, backend, shown_after, [*shown, answer])
 
     def _begin(
         self,
@@ -178,6 +192,7 @@ class Chats:
         system: str,
         sampling: Sampling,
         prompt: Prompt | None,
+        backend: Backend | None,
         shown_after: str | None,
         shown: Sequence[Message],
     ) -> Message:
@@ -188,8 +203,8 @@ class Chats:
             answer,
             Sampling.from_mapping({"max_tokens": self._longest(sampling)}, defaults=sampling),
             prompt_for,
-            supervisor=self._supervisor,
-            board=self._board,
+            supervisor=backend.supervisor if backend else self._supervisor,
+            board=backend.board if backend else self._board,
             publish=functools.partial(self._publish, chat),
             on_block=lambda: self.library.keep_message(chat, answer),
             on_end=lambda: self._ended(chat, turn),
@@ -212,21 +227,28 @@ class Chats:
         Raises:
             MessageTooLong
         """
-        return await self._tokenized(self._builder(engine).build, messages, system, sampling)
+        if isinstance(engine.tokenizer, ServerTokenizer):
+            return await engine.tokenizer.build(messages, system, self._longest(sampling))
+        return await self._tokenized(self._builder(engine, engine.tokenizer).build, messages, system, sampling)
 
-    async def _prompt_if_ready(self, messages: Sequence[Message], system: str, sampling: Sampling) -> Prompt | None:
+    def _engine(self, backend: Backend | None) -> Engine | None:
+        return (backend.supervisor if backend else self._supervisor).engine
+
+    async def _prompt_if_ready(
+        self, messages: Sequence[Message], system: str, sampling: Sampling, backend: Backend | None
+    ) -> Prompt | None:
         """The prompt, so that a message which is too long is refused while it still stands in the visitor's box; before the
         engine is ready nobody knows."""
-        engine = self._supervisor.engine
+        engine = self._engine(backend)
         return None if engine is None else await self.prompt(engine, messages, system, sampling)
 
     def _longest(self, sampling: Sampling) -> int | None:
         limits = [limit for limit in (sampling.max_tokens, self._settings.max_tokens) if limit is not None]
         return min(limits, default=None)
 
-    def _builder(self, engine: Engine) -> PromptBuilder:
+    def _builder(self, engine: Engine, tokenizer: Tokenizer) -> PromptBuilder:
         if self._built_for is not engine:
-            self._prompts = PromptBuilder(engine.tokenizer, engine.info.context, self._chat_template)
+            self._prompts = PromptBuilder(tokenizer, engine.info.context, self._chat_template)
             self._built_for = engine
         return self._prompts
 
@@ -246,9 +268,9 @@ class Chats:
     async def _look_at_the_line(self) -> None:
         """While turns wait: tells each its place, and the visitor which requests on the board are theirs."""
         while any(turn.state in ("waiting", "prefill") for turn in self._turns):
-            places = self._board.places()
+            places = {board: board.places() for board in {turn.board for turn in self._turns}}
             for turn in list(self._turns):
-                turn.look(places)
+                turn.look(places[turn.board])
             await asyncio.sleep(LOOK_EVERY)
 
     def _ended(self, chat: Chat, turn: Turn) -> None:

@@ -200,6 +200,41 @@ class ServerFailed(WebuiError):
     code = "server_failed"
     http_status = 502
     sentence = "The model's server failed: {reason}. What was said so far is kept."
+    passing = True
+
+
+class ServerNotFound(WebuiError):
+    code = "server_not_found"
+    http_status = 503
+    sentence = "The network does not know the name in {address}. It is asked again by itself."
+    passing = True
+
+
+class ServerUntrusted(WebuiError):
+    code = "server_untrusted"
+    http_status = 503
+    sentence = "No secure connection to {address}: {reason}. It is tried again by itself."
+    passing = True
+
+
+class ServerKeyRefused(WebuiError):
+    code = "server_key_refused"
+    http_status = 503
+    sentence = "The server at {address} refuses the API key that this page shows it (--remote-api-key)."
+    passing = True
+
+
+class ServerBusy(WebuiError):
+    code = "server_busy"
+    http_status = 503
+    sentence = "The server at {address} is busy and asks to come back in {seconds} seconds."
+    passing = True
+
+
+class CannotContinue(WebuiError):
+    code = "cannot_continue"
+    http_status = 501
+    sentence = "The server at {address} cannot go on with an answer; it can only begin another."
 
 
 class ClientMissing(WebuiError):
@@ -218,6 +253,12 @@ class NoApiHere(WebuiError):
     code = "no_api_here"
     http_status = 501
     sentence = "The API is that of an engine in this process; this page stands before {device}. Ask that server itself."
+
+
+class UnknownModel(WebuiError):
+    code = "unknown_model"
+    http_status = 404
+    sentence = "There is no model {model} here any more. Choose another."
 
 
 class RequestRefused(WebuiError):

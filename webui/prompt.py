@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from webui.conversation import Message, Role
@@ -42,11 +42,14 @@ class Prompt:
         ids: token ids, the generation prompt included.
         dropped: how many of the oldest messages were left out.
         text: the same for an engine that takes no ids: what looks like a control token in a message has a BREAK in it.
+        messages: the same, role and content of each, for an engine that writes the prompt itself; `ids` are then what its
+            server says, none where it does not.
     """
 
     ids: list[int]
     dropped: int = 0
     text: str = ""
+    messages: list[dict[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +57,21 @@ class Budget:
     """How much of the context a conversation takes.
 
     Attributes:
-        used, total: tokens of the prompt, and of the context.
+        used, total: tokens of the prompt, and of the context; None where the engine's server does not say.
         dropped: how many of the oldest messages would be left out.
         fits: False if the last message is too long by itself.
     """
 
-    used: int
-    total: int
+    used: int | None
+    total: int | None
     dropped: int
     fits: bool
+
+
+def room_for_answer(context: int, max_tokens: int | None) -> int:
+    """Tokens of a context that its prompt must leave free, if the longest answer that was asked for is this."""
+    share = context // ROOM_SHARE
+    return share if max_tokens is None else min(max_tokens, share)
 
 
 class PromptBuilder:
@@ -95,7 +104,7 @@ class PromptBuilder:
         Raises:
             MessageTooLong: if the last message with the system prompt does not fit by itself.
         """
-        room = self._room(max_tokens)
+        room = room_for_answer(self.context, max_tokens)
         kept = list(messages)
         ids, text = self._encode(kept, system)
         needed = 2 if kept[-1].role == "assistant" else 1  # an answer is continued as one to its question
@@ -113,10 +122,6 @@ class PromptBuilder:
         except MessageTooLong as error:
             return Budget(used=error.params["used"], total=self.context, dropped=0, fits=False)
         return Budget(used=len(prompt.ids), total=self.context, dropped=prompt.dropped, fits=True)
-
-    def _room(self, max_tokens: int | None) -> int:
-        share = self.context // ROOM_SHARE
-        return share if max_tokens is None else min(max_tokens, share)
 
     def _surplus(self, kept: Sequence[Message], tokens: int, needed: int) -> int:
         """How many of the oldest messages to leave out to save about `tokens`, so that a question comes first again."""

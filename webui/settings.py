@@ -18,9 +18,10 @@ import tomllib
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from webui.errors import BadSetting
 from webui.rbln.engine_config import read_engine_config
@@ -29,6 +30,10 @@ log = logging.getLogger(__name__)
 
 ENVIRONMENT_PREFIX = "WEBUI_"
 DEMO_MODEL = Path(__file__).resolve().parent.parent / "assets" / "demo_model"
+NEEDED = {  # engine -> setting that it needs -> what that is
+    "openai": {"base_url": "the server's address"},
+    "triton": {"url": "the server's address", "tokenizer": "the model's tokenizer, which the server keeps"},
+}
 COMMANDS = {
     "compile": "compile a model for Rebellions' NPUs",
     "check": "say whether the app would start with these settings, and why not",
@@ -96,7 +101,22 @@ class Settings:
     log_level: str = _setting("info", "how much the terminal shows", choices=("debug", "info", "warning", "error"))
 
     engine: str = _remote(
-        "what answers: vLLM in this process, or a Triton server", default="local", choices=("local", "triton")
+        "what answers: vLLM in this process, an OpenAI-compatible server, or a Triton server",
+        default="local",
+        choices=("local", "openai", "triton"),
+    )
+    base_url: str | None = _remote("the OpenAI-compatible server's address, such as https://host:8000/v1")
+    remote_api_key: str | None = _remote("key that this server wants to be shown", secret=True)
+    metrics_url: tuple[str, ...] = _remote(
+        "where this server publishes vLLM's figures; several times for several servers behind one address; "
+        "not given: /metrics beside its /v1",
+        default=(),
+    )
+    stall_after: float = _remote(
+        "seconds without a byte in the middle of an answer after which a server elsewhere counts as stalled",
+        default=120.0,
+        low=0.001,
+        high=3600,
     )
     url: str | None = _remote("the Triton server's address for gRPC, such as 127.0.0.1:8001")
     model_name: str = _remote("the model's name at the Triton server", default="vllm_model")
@@ -128,6 +148,7 @@ class Settings:
     tensor_parallel_size: int | None = _engine("devices that share one copy of the model", low=1)
 
     given: frozenset[str] = frozenset()  # the names of those that somebody gave, also where the value is the default
+    engines: tuple[tuple[str, Settings], ...] = ()  # of several: the name of each, and the settings as it has them
 
     @property
     def is_demo_model(self) -> bool:
@@ -215,24 +236,59 @@ def load(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
     file = flags.pop("config") or environment.pop(ENVIRONMENT_PREFIX + "CONFIG", None)
     engine_file = flags.pop("engine_config") or environment.pop(ENVIRONMENT_PREFIX + "ENGINE_CONFIG", None)
     values: dict[str, Any] = {}
+    from_file, tables = _from_file(file) if file else ({}, [])
     for source in (
-        _from_file(file) if file else {},
+        from_file,
         _from_engine_file(engine_file) if engine_file else {},
         _from_environment(environment),
         _from_flags(flags),
     ):
         values.update(source)
     settings = Settings(**values, given=frozenset(values))
+    if tables:
+        return replace(settings, engines=_several(values, tables, str(file)))
     _check_together(settings)
     return settings
 
 
+def _several(values: dict[str, Any], tables: list[dict[str, Any]], path: str) -> tuple[tuple[str, Settings], ...]:
+    """The settings of each engine of the file: what its table says, and for the rest what is said outside."""
+    found: dict[str, Settings] = {}
+    for number, table in enumerate(tables, start=1):
+        where = f"[[engines]] {number} in {path}"
+        name = table.pop("name", "")
+        if not isinstance(name, str) or not name or name in found:
+            raise BadSetting(setting=f"name of {where}", reason="a text is wanted that no other engine has")
+        own = _from_table(table, where, groups=("remote", "engine"))
+        settings = Settings(**{**values, **own}, given=frozenset({*values, *own}))
+        _check_together(settings)
+        found[name] = settings
+    if sum(each.engine == "local" for each in found.values()) > 1:
+        raise BadSetting(setting=f"[[engines]] in {path}", reason="one engine can be in this process, the others elsewhere")
+    return tuple(found.items())
+
+
 def _check_together(settings: Settings) -> None:
     """What one setting makes another need."""
-    if settings.engine == "triton":
-        for name, reason in (("url", "the server's address"), ("tokenizer", "the model's tokenizer, which the server keeps")):
-            if getattr(settings, name) is None:
-                raise BadSetting(setting=flag(name), reason=f"is needed with --engine triton: {reason}")
+    for name, reason in NEEDED.get(settings.engine, {}).items():
+        if getattr(settings, name) is None:
+            raise BadSetting(setting=flag(name), reason=f"is needed with --engine {settings.engine}: {reason}")
+    if settings.base_url is not None:
+        _check_url(flag("base_url"), settings.base_url)
+    for url in settings.metrics_url:
+        _check_url(flag("metrics_url"), url)
+
+
+def _check_url(where: str, url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:  # what should be a port is none
+        usable = False
+    if not usable:
+        raise BadSetting(setting=where, reason="an address that begins with http:// or https:// is wanted")
+    if parts.username is not None or parts.password is not None:  # would stand on the page and in the log
+        raise BadSetting(setting=where, reason="takes no name and password; a key is given with --remote-api-key")
 
 
 def _from_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -249,19 +305,27 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
-def _from_file(path: str) -> dict[str, Any]:
+def _from_file(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The settings of a file, and the tables of its engines as they stand."""
     try:
         table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise BadSetting(setting=path, reason=f"cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadSetting(setting=path, reason=f"is not valid TOML: {error}") from None
+    tables = table.pop("engines", [])
+    if not isinstance(tables, list) or not all(isinstance(each, dict) for each in tables):
+        raise BadSetting(setting=f"engines in {path}", reason="tables are wanted, each under [[engines]]")
+    return _from_table(table, path), tables
+
+
+def _from_table(table: Mapping[str, Any], where: str, groups: Sequence[str] = ("app", "remote", "engine")) -> dict[str, Any]:
     values = {}
     for key, value in table.items():
         name = key.replace("-", "_")
-        if name not in FIELDS:
-            raise BadSetting(setting=f"{key} in {path}", reason="there is no such setting; see --help")
-        values[name] = _checked(name, value, f"{key} in {path}")
+        if name not in FIELDS or FIELDS[name].metadata["group"] not in groups:
+            raise BadSetting(setting=f"{key} in {where}", reason="there is no such setting; see --help")
+        values[name] = _checked(name, value, f"{key} in {where}")
     return values
 
 

@@ -66,7 +66,7 @@ class Turn:
         self._sampling = sampling
         self._prompt = prompt
         self._supervisor = supervisor
-        self._board = board
+        self.board = board
         self._publish = publish
         self._on_block = on_block
         self._on_end = on_end
@@ -94,7 +94,7 @@ class Turn:
     def request(self) -> Request | None:
         """The engine's request, once there is one."""
         if self._request is None:
-            self._request = self._board.find(self._request_id)
+            self._request = self.board.find(self._request_id)
         return self._request
 
     def stop(self, end: End = "aborted") -> None:
@@ -121,7 +121,7 @@ class Turn:
 
     def line(self) -> dict[str, Any]:
         """State, place in line and the seconds that it will take about."""
-        eta = self._board.wait_estimate(self.place) if self.place else None
+        eta = self.board.wait_estimate(self.place) if self.place else None
         return {"state": self.state, "place": self.place, "eta": eta if eta is None else round(eta, 1)}
 
     async def _run(self) -> None:

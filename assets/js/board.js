@@ -15,6 +15,7 @@ import { Lanes } from "./board_lanes.js";
 import { Latency } from "./board_latency.js";
 import { BoardModel } from "./board_model.js";
 import { SavedByBatching } from "./board_saved.js";
+import { ServerFigures } from "./board_server.js";
 import { waitingAt } from "./board_scene.js";
 import { RequestTable } from "./board_table.js";
 import { Tabs } from "./board_tabs.js";
@@ -35,6 +36,7 @@ class BatchBoard extends HTMLElement {
   time = new TimeControls(this.view);
   gauges = new Gauges(this.model, this.view);
   saved = new SavedByBatching(this.model);
+  server = new ServerFigures(this.model);
   latency = new Latency(this.model, this.view);
   table = new RequestTable(this.model, this.view);
   demo = new Demo(this.model);
@@ -61,7 +63,7 @@ class BatchBoard extends HTMLElement {
 
   build() {
     this.sub = make("p", { class: "sub" });
-    const head = make("div", { class: "board-head" }, make("div", {}, make("h2", {}, say("board.title")), this.sub), this.demo.build());
+    const head = make("div", { class: "board-head" }, make("div", {}, make("h2", {}, say("board.title")), this.sub, this.server.build()), this.demo.build());
     const details = make("div", { id: "batch-details" }, this.time.build(), legend(), this.gauges.build(), this.saved.build(), this.tabs.build(say("board.more")));
     this.replaceChildren(this.drawer.build("batch-details"), head, this.lanes.element, details);
     this.drawer.dragBy([head, this.lanes.canvas]);
@@ -102,6 +104,7 @@ class BatchBoard extends HTMLElement {
     if (this.sub) this.sub.title = this.model.engine?.seen_from_here ? say("board.here.title") : "";
     this.dataset.live = this.view.live ? "yes" : "no";
     this.demo.draw();
+    this.server.draw();
     if (this.drawer.seen) this.gauges.draw();
     this.lanes.wake();
     this.describe();

@@ -11,6 +11,7 @@ import { ownerWords, requestDetails, stateWords } from "./board_details.js";
 import { COLUMNS, filtered, ordered } from "./board_order.js";
 import { timesOf } from "./board_statistics.js";
 import { make, setText } from "./dom.js";
+import { modelParameter } from "./models.js";
 import { count, hundredths, say, sayCount } from "./texts.js";
 
 const PAGE = 50;
@@ -150,5 +151,5 @@ function openedRow(request, at) {
 
 function downloads() {
   const link = (/** @type {string} */ name, /** @type {string} */ address) => make("a", { href: address, download: true, title: say(`table.${name}.title`) }, say(`table.${name}`));
-  return make("p", { class: "downloads" }, link("csv", "api/board/requests.csv?window=600"), link("trace", "api/board/trace?window=600"));
+  return make("p", { class: "downloads" }, link("csv", `api/board/requests.csv?window=600${modelParameter()}`), link("trace", `api/board/trace?window=600${modelParameter()}`));
 }

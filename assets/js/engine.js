@@ -46,8 +46,13 @@ export function modelWords() {
 /** "vLLM 0.30.0 on CPU, context 2,048" */
 export function engineWords() {
   const { engine, device, context } = status ?? {};
-  if (!engine || !device || !context) return "";
-  return say("header.engine", { engine, device, context: count(context) });
+  if (!engine || !device) return "";
+  return context ? say("header.engine", { engine, device, context: count(context) }) : say("header.engine.unknown", { engine, device });
+}
+
+/** Whether the engine lacks an ability, by its name in `EngineStatus.cannot`. @param {string} ability */
+export function engineLacks(ability) {
+  return status?.cannot?.includes(ability) ?? false;
 }
 
 /** What the engine cannot do or tell, or "" if there is no such thing. */

@@ -9,7 +9,7 @@
  */
 import { Blocks, codeFrame } from "./blocks.js";
 import { iconButton, make, setHidden } from "./dom.js";
-import { engineReady, stageWords } from "./engine.js";
+import { engineLacks, engineReady, stageWords } from "./engine.js";
 import { answerFooter } from "./footer.js";
 import { problemText } from "./server.js";
 import { ordinal, say, sayCount, wholeSeconds } from "./texts.js";
@@ -157,7 +157,7 @@ export class Answer extends Drawn {
   drawMark() {
     if (!this.mark) return;
     const words = this.ended ? endWords(this.message) : "";
-    const more = make("button", { type: "button", class: "go-on", "data-action": "continue" }, say("action.continue"));
+    const more = make("button", { type: "button", class: "go-on", "data-action": "continue", ...unlessAble("continue") }, say("action.continue"));
     this.mark.replaceChildren(...(words ? [words, " ", more] : []));
     this.mark.hidden = !words;
   }
@@ -179,6 +179,11 @@ export class Answer extends Drawn {
       this.versions(),
     );
   }
+}
+
+/** Greys out what the engine cannot do, and says so. @param {string} ability */
+function unlessAble(ability) {
+  return engineLacks(ability) ? { disabled: true, title: say("header.cannot", { list: say(`cannot.${ability}`) }) } : {};
 }
 
 /** @param {Message} message */

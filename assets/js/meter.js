@@ -44,12 +44,14 @@ class ContextMeter extends HTMLElement {
   show(found) {
     if (!found) return this.replaceChildren();
     const { used, total, dropped, fits } = found;
-    this.dataset.level = !fits ? "over" : dropped > 0 || used > 0.9 * total ? "near" : "";
+    if (used === null && total === null) return this.replaceChildren();
+    const known = used !== null && total !== null;
+    this.dataset.level = !fits ? "over" : dropped > 0 || (known && used > 0.9 * total) ? "near" : "";
     const left = !fits ? say("meter.over") : dropped > 0 ? sayCount("meter.dropped", dropped) : "";
-    const amount = say("meter.amount", { used: count(used), total: count(total) });
+    const amount = say("meter.amount", { used: used === null ? "?" : count(used), total: total === null ? "?" : count(total) });
     this.replaceChildren(
       ...(left ? [make("span", { class: "meter-words" }, left)] : []),
-      make("span", { class: "meter-amount", title: say("meter.title") }, amount),
+      make("span", { class: "meter-amount", title: say(known ? "meter.title" : "meter.title.unknown") }, amount),
     );
   }
 }

@@ -37,6 +37,7 @@ export interface EngineStatus {
   engine: string | null;
   /** 0 if the engine does not say. */
   lanes: number | null;
+  /** 0 if the engine does not say. */
   context: number | null;
   error: Problem | null;
   sampling: Sampling | null;
@@ -46,6 +47,15 @@ export interface EngineStatus {
   history: "off" | "starting" | "keeping" | "failing";
   /** What the engine cannot do or tell. */
   cannot?: string[];
+  /** The models that may be chosen from, none where there is no choice; and which one this is about. */
+  models?: ModelChoice[];
+  chosen?: string;
+}
+
+export interface ModelChoice {
+  key: string;
+  name: string;
+  stage: Stage;
 }
 
 export interface Tail {
@@ -165,6 +175,20 @@ export interface Figures {
   tps: { prompt: number; generation: number };
   /** Demo requests that run, wait or are still to be sent. */
   demo: number;
+  /** What the server of an engine elsewhere publishes of itself. */
+  server: ServerLoad | null;
+}
+
+/** Everybody's requests there, a share from 0 to 1, tokens per second; null where the server does not say. */
+export interface ServerLoad {
+  running: number | null;
+  waiting: number | null;
+  kv_cache: number | null;
+  prompt_rate: number | null;
+  generation_rate: number | null;
+  /** How many servers this is the sum of, and how many there should be. */
+  servers: number;
+  asked: number;
 }
 
 /** The requests of the last `window` seconds, and the mean seconds from arrival to last token in three ways of batching. */
@@ -199,8 +223,9 @@ export interface BoardFrame {
 }
 
 export interface Budget {
-  used: number;
-  total: number;
+  /** null where the engine's server does not say. */
+  used: number | null;
+  total: number | null;
   dropped: number;
   fits: boolean;
 }
@@ -217,6 +242,8 @@ export interface Events {
   board: BoardFrame;
   /** The tab shows another conversation now. */
   chat: string;
+  /** Another model was chosen. */
+  model: string;
   /** The stream is open, or has been lost for a while. */
   connection: "open" | "lost";
   /** The stream is refused for good. */

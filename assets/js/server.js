@@ -4,6 +4,7 @@
  *
  * @import {BoardFrame, Budget, Chat, EngineStatus, Found, Problem, Sampling} from "./protocol.js"
  */
+import { chosenModel, modelParameter } from "./models.js";
 import { hasText, say } from "./texts.js";
 
 /** The server said no; `message` is a sentence for the person. */
@@ -34,7 +35,7 @@ export function problemText(problem) {
  * @returns {Promise<{message: string}>}
  */
 export function sendMessage(chat, draft) {
-  return request("POST", `api/chats/${chat}/messages`, draft);
+  return request("POST", `api/chats/${chat}/messages`, { ...draft, model: chosenModel() });
 }
 
 /**
@@ -43,7 +44,7 @@ export function sendMessage(chat, draft) {
  * @returns {Promise<{message: string}>}
  */
 export function regenerate(chat, wish) {
-  return request("POST", `api/chats/${chat}/regenerate`, wish);
+  return request("POST", `api/chats/${chat}/regenerate`, { ...wish, model: chosenModel() });
 }
 
 /**
@@ -52,7 +53,7 @@ export function regenerate(chat, wish) {
  * @returns {Promise<{message: string}>}
  */
 export function goOn(chat, wish) {
-  return request("POST", `api/chats/${chat}/continue`, wish);
+  return request("POST", `api/chats/${chat}/continue`, { ...wish, model: chosenModel() });
 }
 
 /** @param {string} chat */
@@ -75,7 +76,7 @@ export function showVersion(chat, message, version) {
  * @returns {Promise<Budget>}
  */
 export function budget(chat, draft) {
-  return request("POST", `api/chats/${chat}/budget`, draft);
+  return request("POST", `api/chats/${chat}/budget`, { ...draft, model: chosenModel() });
 }
 
 /**
@@ -134,7 +135,7 @@ export function importChats(file) {
 
 /** @param {number} count  demo requests */
 export function startDemo(count) {
-  return request("POST", "api/demo", { count });
+  return request("POST", "api/demo", { count, model: chosenModel() });
 }
 
 /** Stops all demo requests, whoever asked for them. */
@@ -148,7 +149,7 @@ export function stopDemo() {
  * @returns {Promise<Pick<BoardFrame, "steps" | "steps_from" | "epoch" | "engine">>}
  */
 export function boardSteps(seconds) {
-  return request("GET", `api/board?window=1&steps=${seconds}`);
+  return request("GET", `api/board?window=1&steps=${seconds}${modelParameter()}`);
 }
 
 /** @returns {Promise<EngineStatus>} */

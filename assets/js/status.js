@@ -6,10 +6,13 @@
 import { iconButton, make, setText } from "./dom.js";
 import { cannotWords, engineStatus, engineWords, modelWords, stageWords } from "./engine.js";
 import { emit, on } from "./hub.js";
+import { modelMenu } from "./models.js";
 import { problemText } from "./server.js";
 import { otherLanguage, say, switchLanguage } from "./texts.js";
 
 class PageHeader extends HTMLElement {
+  menued = "";
+
   connectedCallback() {
     this.draw();
     on("language", () => this.draw());
@@ -24,6 +27,8 @@ class PageHeader extends HTMLElement {
     this.pill = make("span", { id: "engine-status", class: "pill" }, make("i", { class: "dot" }), this.words);
     // The pill counts seconds; what is read out is the stage alone, once.
     this.stage = make("span", { class: "offscreen", role: "status" });
+    this.menu = modelMenu(engineStatus());
+    this.menued = "";
     this.banner = make("p", { class: "banner", role: "alert", hidden: true });
     this.unkept = make("p", { class: "banner", id: "not-kept", role: "alert", hidden: true });
     this.replaceChildren(
@@ -31,6 +36,7 @@ class PageHeader extends HTMLElement {
       make("b", { class: "brand" }, "Batchat"),
       this.pill,
       this.details,
+      this.menu,
       this.stage,
       make("span", { class: "spacer" }),
       languageButton(),
@@ -49,8 +55,20 @@ class PageHeader extends HTMLElement {
     if (this.details) this.details.textContent = engineWords();
     if (this.details) this.details.title = cannotWords();
     this.details?.toggleAttribute("hidden", !engineWords());
+    this.drawMenu();
     this.drawFailure();
     this.drawHistory();
+  }
+
+  /** Anew only when it says something else: an open menu stays open. */
+  drawMenu() {
+    const { models, chosen } = engineStatus() ?? {};
+    const now = JSON.stringify([models, chosen]);
+    if (now === this.menued || !this.menu) return;
+    const menu = modelMenu(engineStatus());
+    this.menu.replaceWith(menu);
+    this.menu = menu;
+    this.menued = now;
   }
 
   /** Nothing is being kept: said for as long as it is so. */

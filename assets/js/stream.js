@@ -8,6 +8,7 @@
  */
 import { currentChat } from "./address.js";
 import { emit, on } from "./hub.js";
+import { modelParameter } from "./models.js";
 import { askStatus, whyRefused } from "./server.js";
 import { isCrowded, watchTabs } from "./tabs.js";
 
@@ -31,6 +32,7 @@ let leaving = 0;
 
 export function start() {
   on("chat", reopen);
+  on("model", reopen);
   on("running", (now) => {
     running = now;
     if (!now) considerLeaving();
@@ -44,7 +46,7 @@ export function start() {
 }
 
 function address() {
-  return `api/stream?chat=${currentChat()}`;
+  return `api/stream?chat=${currentChat()}${modelParameter()}`;
 }
 
 function open() {

@@ -72,7 +72,8 @@ class BoardWall extends HTMLElement {
 
 /** The browser re-connects by itself after a broken connection, but not after an answer that is no stream. */
 function listen() {
-  const source = new EventSource("api/stream?board=1");
+  const model = new URLSearchParams(location.search).get("model") ?? "";
+  const source = new EventSource(`api/stream?board=1&model=${encodeURIComponent(model)}`);
   source.onopen = () => emit("connection", "open");
   source.onerror = () => {
     emit("connection", "lost");

@@ -127,7 +127,7 @@ class Traffic:
         occupancy = round(sum(busy) / len(busy), 3) if busy else None
         kv = round(0.7 * self.running(now) / self.lanes, 3)
         rates = {"prompt": round(read / 3, 1), "generation": round(written / 3, 1)}
-        return {"kv": kv, "occupancy": occupancy, "prefix_hits": 0.31, "tps": rates, "demo": demo}
+        return {"kv": kv, "occupancy": occupancy, "prefix_hits": 0.31, "tps": rates, "demo": demo, "server": None}
 
     def _frame(self, now: int, **rest: Any) -> dict[str, Any]:
         preempted = sum(max(0, sum(since <= now for _, since, _ in asked.stays) - 1) for asked in self.requests)

@@ -26,9 +26,11 @@ BOTH = pytest.mark.parametrize("model", [MODEL, OLD_MODEL])
 
 
 @asynccontextmanager
-async def connected(server: TritonServer, model: str = MODEL, board: Board | None = None) -> AsyncIterator[TritonEngine]:
+async def connected(
+    server: TritonServer, model: str = MODEL, *arguments: str, board: Board | None = None
+) -> AsyncIterator[TritonEngine]:
     """An engine that is shut down at the end."""
-    engine = await TritonEngines(load(app_before(server, model), {}), board or Board())(lambda stage: None)
+    engine = await TritonEngines(load(app_before(server, model, *arguments), {}), board or Board())(lambda stage: None)
     try:
         yield engine
     finally:
@@ -152,9 +154,8 @@ async def test_an_engine_that_dies_on_the_server_keeps_the_text(triton: TritonSe
     assert Frames(board).full()["requests"][0][8] == "failed"
 
 
-async def test_a_stalled_answer_is_ended(triton: TritonServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "STALLED_AFTER", 0.001)
-    async with connected(triton) as engine:
+async def test_a_stalled_answer_is_ended(triton: TritonServer) -> None:
+    async with connected(triton, MODEL, "--stall-after", "0.001") as engine:
         with pytest.raises(ServerStalled):
             await ask(engine, "say fox")
     await asyncio.to_thread(triton.wait_for, lambda state: state["running"] == 0)

@@ -33,6 +33,7 @@ COMPOSED = (
     "ordinal.",
     "sampling.",
     "saved.",
+    "server.",
     "stage.",
     "table.",
     "term.",

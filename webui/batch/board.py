@@ -8,15 +8,17 @@ It does not know who watches, nor what is sent to them (see `frames.py`). Everyt
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from webui.batch.lanes import Lanes
 from webui.batch.rates import SlidingSum
 from webui.batch.request import Door, Request, door_of
+from webui.batch.server_load import ServerLoad
 from webui.batch.static_batching import Saved, saved
 from webui.batch.steps import Step, Steps
 from webui.conversation import End
@@ -68,6 +70,7 @@ class Board:
     Args:
         lanes: how many lanes the engine has; `reset` tells another number.
         clock: seconds, monotonic, the engine's own.
+        ids: the numbers of requests, where several boards share them.
 
     Attributes:
         epoch: another one for each board: times and numbers of another mean nothing here.
@@ -76,15 +79,16 @@ class Board:
         ends: how many requests have ended, by door and end.
         tokens: given by all requests that have ended, by door.
         generated: tokens given in all, by every engine that there has been.
+        server: what the server of an engine elsewhere publishes of itself; None where it does not, or there is none.
     """
 
-    def __init__(self, lanes: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, lanes: int = 0, clock: Callable[[], float] = time.monotonic, ids: Iterator[int] | None = None) -> None:
         self.clock = clock
         self.epoch = secrets.token_hex(3)
         self.born = clock()
         self.ends: Counter[tuple[Door, End]] = Counter()
         self.tokens: Counter[Door] = Counter()
-        self._next_id = 1
+        self._ids = ids or itertools.count(1)
         self._live: dict[int, Request] = {}
         self._named: dict[str, Request] = {}
         self._ended: deque[Request] = deque(maxlen=ENDED_AT_MOST)
@@ -102,6 +106,7 @@ class Board:
         self.lanes = Lanes(engine.lanes)
         self.steps = Steps(engine.buckets)
         self.step = Step(running=0, waiting=0)
+        self.server: ServerLoad | None = None
         self.preempted = 0
         self._busy = SlidingSum(FIGURES_WINDOW, 60)
         self._busy_since = self._engine_since = self.clock()
@@ -115,14 +120,13 @@ class Board:
     def opened(self, engine_id: str, prompt_tokens: int, priority: int = 0) -> Request:
         """A request goes to the engine."""
         request = Request(
-            self._next_id,
+            next(self._ids),
             door_of(engine_id),
             queued=self.clock(),
             prompt_tokens=prompt_tokens,
             priority=priority,
             split=not self.engine.seen_from_here,
         )
-        self._next_id += 1
         self._live[request.id] = self._named[engine_id] = request
         self.lanes.enter(request)
         self._touch(request)

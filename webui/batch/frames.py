@@ -96,6 +96,7 @@ class Frames:
             "prefix_hits": _rounded(board.prefix_hits()),
             "tps": {"prompt": round(prompt, 1), "generation": round(generation, 1)},
             "demo": self._demo(),
+            "server": board.server and board.server.as_dict(),
         }
 
     def row(self, request: Request) -> list[Any]:

@@ -8,6 +8,7 @@ from enum import IntEnum
 from typing import Any, Literal, Protocol
 
 from webui.conversation import End, Sampling
+from webui.engines.messages import ServerTokenizer
 from webui.prompt import Prompt, Tokenizer
 
 Stage = Literal["importing", "connecting", "loading", "warming", "ready", "failed", "restarting", "stopping"]
@@ -32,7 +33,7 @@ class EngineInfo:
         device: what it runs on.
         engine: library and version.
         lanes: sequences in one batch (`max_num_seqs`); 0 if the engine does not say.
-        context: tokens of prompt and answer together (`max_model_len`).
+        context: tokens of prompt and answer together (`max_model_len`); 0 if the engine does not say.
         sampling: the defaults that the model's makers recommend.
         prefix_cache: whether prompts that begin alike share their KV cache.
         decode_buckets: batch sizes that decode steps are compiled for; empty where they are not.
@@ -68,7 +69,11 @@ class Engine(Protocol):
     """One running engine. A fresh one is made for every start; see `EngineFactory`."""
 
     info: EngineInfo
-    tokenizer: Tokenizer
+
+    @property
+    def tokenizer(self) -> Tokenizer | ServerTokenizer:
+        """The model's, or in its place what asks the server that has it."""
+        ...
 
     @property
     def alive(self) -> bool:

@@ -25,6 +25,7 @@ from webui.conversation import End, Sampling
 from webui.engines.base import EngineInfo, Piece, Priority, Report
 from webui.engines.model_check import explain
 from webui.engines.seen_from_here import SeenFromHere, SeenRequest
+from webui.engines.watch import Watch
 from webui.errors import (
     ClientMissing,
     ConnectionBroken,
@@ -41,8 +42,6 @@ from webui.prompt import Prompt, Tokenizer
 from webui.settings import Settings
 
 ANSWERS_WITHIN = 5.0  # seconds that the server may take to say how it is
-LOOK_EVERY = 2.0  # seconds between two looks at whether it is still there
-STALLED_AFTER = 120.0  # seconds without text in the middle of an answer; before its first text it may wait in a long line
 CANNOT = ("lanes", "waiting", "kv_cache", "api")
 ENDS: dict[str, End] = {"stop": "stop", "length": "length", "abort": "aborted", "repetition": "stop"}
 ENGINE_DIED = ("EngineCore", "EngineDead", "AsyncEngineDead")  # what vLLM says in the server's error then
@@ -124,13 +123,23 @@ class TritonEngines:
             },
             cannot=CANNOT,
         )
-        return TritonEngine(client, url, release, info, self._tokenizer, SeenFromHere(self._board, info.device))
+        seen = SeenFromHere(self._board, info.device)
+        return TritonEngine(client, url, release, info, self._tokenizer, seen, self._settings.stall_after)
 
 
 class TritonEngine:
     """A connection to one model of a Triton server, which is looked at as long as it lives."""
 
-    def __init__(self, client: Any, url: str, release: Release, info: EngineInfo, tokenizer: Any, seen: SeenFromHere) -> None:
+    def __init__(
+        self,
+        client: Any,
+        url: str,
+        release: Release,
+        info: EngineInfo,
+        tokenizer: Any,
+        seen: SeenFromHere,
+        stall_after: float,
+    ) -> None:
         self.info = info
         self.tokenizer: Tokenizer = tokenizer
         self._client = client
@@ -138,14 +147,13 @@ class TritonEngine:
         self._release = release
         self._bos = leading_bos(tokenizer)
         self._seen = seen
-        self._alive = True
-        self._doubt = asyncio.Event()
-        self._watching = asyncio.create_task(self._watch(), name="look at the Triton server")
+        self._stall_after = stall_after
+        self._watch = Watch(self._answers, "look at the Triton server")
 
     @property
     def alive(self) -> bool:
         """See `Engine`."""
-        return self._alive
+        return self._watch.alive
 
     async def generate(
         self, request_id: str, prompt: Prompt, sampling: Sampling, priority: Priority = Priority.VISITOR
@@ -202,14 +210,14 @@ class TritonEngine:
                 except StopAsyncIteration:
                     return
                 if error is not None:
-                    self._doubt.set()
+                    self._watch.doubt()
                     raise _in_words(error)
                 yield result
                 if _is_last(result):
                     return
-                silence = STALLED_AFTER
+                silence = self._stall_after  # before its first text it may wait in a long line
         except TimeoutError as error:
-            raise ServerStalled(address=self._url, seconds=round(STALLED_AFTER)) from error
+            raise ServerStalled(address=self._url, seconds=round(self._stall_after)) from error
         except asyncio.CancelledError as error:
             # A call that was ended at this side says so too, although nobody cancelled this task.
             if _is_cancelled():
@@ -218,18 +226,10 @@ class TritonEngine:
         except Exception as error:
             if isinstance(error, WebuiError):
                 raise
-            self._doubt.set()
+            self._watch.doubt()
             raise ConnectionBroken(address=self._url, reason=_reason(error)) from error
         finally:
             stream.cancel()  # leaving the iteration alone would let the server go on
-
-    async def _watch(self) -> None:
-        while self._alive:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_EVERY):
-                    await self._doubt.wait()
-            self._doubt.clear()
-            self._alive = await self._answers() or await self._answers()
 
     async def _answers(self) -> bool:
         try:
@@ -239,9 +239,7 @@ class TritonEngine:
 
     async def shutdown(self) -> None:
         """See `Engine`. The server goes on; this app's requests to it are cancelled."""
-        self._alive = False
-        self._watching.cancel()
-        await asyncio.gather(self._watching, return_exceptions=True)
+        await self._watch.stop()
         await self._client.close()
 
 

@@ -25,15 +25,13 @@ from webui.batch.frames import Frames
 from webui.chats import Chats
 from webui.data_folder import DATABASE, DataFolder
 from webui.demo_traffic import DemoTraffic
-from webui.engines.base import EngineFactory
-from webui.engines.local import LocalEngines
-from webui.engines.supervisor import Supervisor
-from webui.engines.triton_server import TritonEngines
+from webui.engines.registry import Backend, Registry
 from webui.errors import BadSetting, Internal, WebuiError
 from webui.history.keeper import History
 from webui.rbln.metrics_exporter import MetricsExporter
 from webui.server.board_api import BoardApi
 from webui.server.chat_api import ChatApi
+from webui.server.fronts import Front, Fronts
 from webui.server.list_api import ListApi
 from webui.server.metrics import Metrics
 from webui.server.openai_api import OpenAIApi
@@ -71,25 +69,26 @@ class App:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.board = Board()
-        self.supervisor = Supervisor(_engines(settings, self.board), self._engine_changed)
+        self.registry = Registry(settings, self._engine_changed)
+        self.board, self.supervisor = self.registry.usual.board, self.registry.usual.supervisor
         data = DataFolder(settings.data_dir)
         self.history = History(_database(settings, data), settings.keep_days, self._history_changed)
         self._signer = Signer(data.key())
-        admission = Admission(settings.max_waiting, lanes=lambda: self.board.lanes.count)
+        admission = Admission(settings.max_waiting, lanes=lambda: sum(each.board.lanes.count for each in self.registry))
         self.chats = Chats(self.supervisor, self.board, settings, admission, self.history)
-        self.api = OpenAIApi(self.supervisor, self.board, admission, settings)
-        self.demo = DemoTraffic(self.supervisor, self.board, self.chats.prompt, self.chats.library.is_here, settings.grace)
-        self.frames = Frames(self.board, lambda: self.demo.count)
-        self.everybody = Everybody(self.supervisor, self.frames, self.history)
+        self.fronts = Fronts(self.registry, self._front)
+        local = next((each for each in self.registry if each.settings.engine == "local"), self.registry.usual)
+        self.api = OpenAIApi(local.supervisor, local.board, admission, settings)
+        self.demo, self.frames = self.fronts.usual.demo, self.fronts.usual.frames
+        self.everybody = self.fronts.usual.everybody
         self.page = Page()
         self.npu_metrics = _npu_metrics(settings, self.board)
         self.asgi = self._assemble()
 
     def _assemble(self) -> ASGIApp:
-        chat_api = ChatApi(self.chats, self.everybody, self.supervisor)
-        metrics = Metrics(self.board, self.chats, self.everybody, self.demo)
-        board_api = BoardApi(self.board, self.frames, self.demo)
+        chat_api = ChatApi(self.chats, self.fronts)
+        metrics = Metrics(self.fronts, self.chats)
+        board_api = BoardApi(self.fronts)
         page = Starlette(
             routes=[
                 Route("/health", self._health),
@@ -107,15 +106,29 @@ class App:
         )
         return SecurityHeaders(self.api.around(page))
 
-    def _engine_changed(self) -> None:
-        if self.supervisor.stage == "restarting":
-            self.board.reset(self.board.engine)
+    def _front(self, backend: Backend) -> Front:
+        board, supervisor = backend.board, backend.supervisor
+        demo = DemoTraffic(supervisor, board, self.chats.prompt, self.chats.library.is_here, self.settings.grace)
+        frames = Frames(board, lambda: demo.count)
+
+        def choice() -> dict[str, Any]:
+            return {"models": self.registry.menu(), "chosen": backend.key}
+
+        return Front(backend, frames, demo, Everybody(supervisor, frames, self.history, choice))
+
+    def _engine_changed(self, backend: Backend) -> None:
+        if backend.supervisor.stage == "restarting":
+            backend.board.reset(backend.board.engine)
         self.api.engine_changed()
-        self.everybody.tell_status()
+        self._tell_status()
 
     def _history_changed(self) -> None:
         self.chats.library.history_changed()
-        self.everybody.tell_status()
+        self._tell_status()
+
+    def _tell_status(self) -> None:
+        for front in self.fronts:
+            front.everybody.tell_status()
 
     async def _health(self, request: Request) -> Response:
         """503 until the engine is ready, as vLLM's own server has it."""
@@ -158,13 +171,6 @@ def _database(settings: Settings, data: DataFolder) -> Path | str | None:
 
     database_url(settings.database_url)
     return settings.database_url
-
-
-def _engines(settings: Settings, board: Board) -> EngineFactory:
-    """What starts engines of the kind that the settings ask for."""
-    if settings.engine == "triton":
-        return TritonEngines(settings, board)
-    return LocalEngines(settings, board)
 
 
 class SecurityHeaders:

@@ -14,26 +14,22 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from webui.batch import exports
-from webui.batch.board import FIGURES_WINDOW, WINDOW, Board
-from webui.batch.frames import Frames
+from webui.batch.board import FIGURES_WINDOW, WINDOW
 from webui.batch.latency import GOOD, Limits
-from webui.demo_traffic import DemoTraffic
 from webui.errors import BadInput
 from webui.server.chat_api import body_of, check_guard, visitor_of
+from webui.server.fronts import Fronts
 
 
 class BoardApi:
     """What may be asked of the board.
 
     Args:
-        board, frames: what is known, and how it is told.
-        demo: the demonstration requests.
+        fronts: the engines, each with its board and its demonstration requests.
     """
 
-    def __init__(self, board: Board, frames: Frames, demo: DemoTraffic) -> None:
-        self._board = board
-        self._frames = frames
-        self._demo = demo
+    def __init__(self, fronts: Fronts) -> None:
+        self._fronts = fronts
 
     def routes(self) -> list[Route]:
         """The routes, to be put into an application."""
@@ -50,31 +46,34 @@ class BoardApi:
         window = _seconds(request, "window", FIGURES_WINDOW)
         steps = _seconds(request, "steps", FIGURES_WINDOW)
         limits = Limits(_seconds(request, "ttft", GOOD.ttft), _seconds(request, "itl", GOOD.itl))
-        return _json(exports.snapshot(self._board, self._frames, window, steps, limits))
+        front = self._fronts.watched_by(request)
+        return _json(exports.snapshot(front.backend.board, front.frames, window, steps, limits))
 
     async def trace(self, request: Request) -> Response:
         """The window as a file that Perfetto opens."""
-        trace = exports.trace(self._board, _seconds(request, "window", WINDOW))
+        trace = exports.trace(self._fronts.watched_by(request).backend.board, _seconds(request, "window", WINDOW))
         return _json(trace, headers=_download("batchat-trace.json"))
 
     async def table(self, request: Request) -> Response:
         """The window's requests as CSV."""
-        table = exports.table(self._board, _seconds(request, "window", WINDOW))
+        table = exports.table(self._fronts.watched_by(request).backend.board, _seconds(request, "window", WINDOW))
         return Response(table, media_type="text/csv", headers=_download("batchat-requests.csv"))
 
     async def start_demo(self, request: Request) -> Response:
         """Sends demonstration requests."""
         check_guard(request)
-        count = (await body_of(request)).get("count")
+        body = await body_of(request)
+        count = body.get("count")
         if isinstance(count, bool) or not isinstance(count, int):
             raise BadInput(field="count", reason="a whole number is wanted")
-        self._demo.start(visitor_of(request), count)
+        self._fronts.named_in(body).demo.start(visitor_of(request), count)
         return _json({"count": count}, 202)
 
     async def stop_demo(self, request: Request) -> Response:
-        """Ends all of them at once."""
+        """Ends all of them at once, on every engine."""
         check_guard(request)
-        self._demo.stop()
+        for front in self._fronts:
+            front.demo.stop()
         return Response(status_code=204)
 
 

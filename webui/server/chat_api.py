@@ -18,10 +18,11 @@ from starlette.routing import Route
 
 from webui.chats import Chats
 from webui.conversation import Sampling
-from webui.engines.supervisor import Supervisor
+from webui.engines.registry import Backend
 from webui.errors import BadInput
 from webui.library import Chat
-from webui.server.stream import ChatEvents, Everybody, TabStream
+from webui.server.fronts import Fronts
+from webui.server.stream import ChatEvents, TabStream
 
 BODY_AT_MOST = 2_000_000  # bytes
 GUARD = "x-batchat"  # the header
@@ -37,14 +38,12 @@ class ChatApi:
 
     Args:
         chats: everybody's conversations.
-        everybody: the events that every tab gets.
-        supervisor: knows the model's sampling defaults.
+        fronts: the engines that may be chosen.
     """
 
-    def __init__(self, chats: Chats, everybody: Everybody, supervisor: Supervisor) -> None:
+    def __init__(self, chats: Chats, fronts: Fronts) -> None:
         self._chats = chats
-        self._everybody = everybody
-        self._supervisor = supervisor
+        self._fronts = fronts
 
     def routes(self) -> list[Route]:
         """The routes, to be put into an application."""
@@ -62,11 +61,12 @@ class ChatApi:
 
     async def stream(self, request: Request) -> Any:
         """The tab's event stream; a wall's has no conversation."""
+        everybody = self._fronts.watched_by(request).everybody
         if request.query_params.get("board") == "1":
-            return TabStream(self._everybody)
+            return TabStream(everybody)
         name = visitor_of(request)
         chat = await self._chats.library.open(request.query_params.get("chat", ""), name)
-        return TabStream(self._everybody, ChatEvents(chat))
+        return TabStream(everybody, ChatEvents(chat))
 
     async def send(self, request: Request) -> Response:
         """A question, or another version of an earlier one."""
@@ -75,21 +75,24 @@ class ChatApi:
             if replaces is not None and not isinstance(replaces, str):
                 raise BadInput(field="replaces", reason="the id of a message is wanted")
             text, system = text_in(body, "text"), text_in(body, "system")
-            answer = await self._chats.send(chat, text, system, self._sampling(body), replaces)
+            backend, sampling = self._chosen(body)
+            answer = await self._chats.send(chat, text, system, sampling, replaces, backend)
         return JSONResponse({"message": answer.id}, 202)
 
     async def regenerate(self, request: Request) -> Response:
         """Another version of an answer."""
         async with self._opened(request) as (chat, body):
             message, system = text_in(body, "message"), text_in(body, "system")
-            answer = await self._chats.regenerate(chat, message, system, self._sampling(body))
+            backend, sampling = self._chosen(body)
+            answer = await self._chats.regenerate(chat, message, system, sampling, backend)
         return JSONResponse({"message": answer.id}, 202)
 
     async def go_on(self, request: Request) -> Response:
         """More of an answer that was cut short."""
         async with self._opened(request) as (chat, body):
             message, system = text_in(body, "message"), text_in(body, "system")
-            answer = await self._chats.go_on(chat, message, system, self._sampling(body))
+            backend, sampling = self._chosen(body)
+            answer = await self._chats.go_on(chat, message, system, sampling, backend)
         return JSONResponse({"message": answer.id}, 202)
 
     async def stop(self, request: Request) -> Response:
@@ -112,7 +115,8 @@ class ChatApi:
         """How much of the context the conversation takes with the draft."""
         async with self._opened(request) as (chat, body):
             text, system = text_in(body, "text"), text_in(body, "system")
-            budget = await self._chats.budget(chat, text, system, self._sampling(body))
+            backend, sampling = self._chosen(body)
+            budget = await self._chats.budget(chat, text, system, sampling, backend)
         return JSONResponse(asdict(budget))
 
     async def branch(self, request: Request) -> Response:
@@ -132,12 +136,14 @@ class ChatApi:
         finally:
             self._chats.library.forget_if_unused(chat)
 
-    def _sampling(self, body: dict[str, Any]) -> Sampling:
+    def _chosen(self, body: dict[str, Any]) -> tuple[Backend, Sampling]:
+        """The engine that is to answer, and how."""
         values = body.get("sampling", {})
         if not isinstance(values, dict):
             raise BadInput(field="sampling", reason="an object is wanted")
-        engine = self._supervisor.engine
-        return Sampling.from_mapping(values, defaults=engine.info.sampling if engine else None)
+        backend = self._fronts.named_in(body).backend
+        engine = backend.supervisor.engine
+        return backend, Sampling.from_mapping(values, defaults=engine.info.sampling if engine else None)
 
 
 def check_guard(request: Request) -> None:

@@ -93,7 +93,7 @@ async def _load(app: App) -> None:
     vLLM, for which there is but one interpreter lock, it would make the engine ready a quarter later than vLLM's own server.
     """
     app.history.start()
-    app.supervisor.start()
+    app.registry.start()
     if app.npu_metrics is not None:
         app.npu_metrics.start()
     await app.supervisor.imported.wait()
@@ -106,17 +106,19 @@ async def _load(app: App) -> None:
 async def _end(
     app: App, server: uvicorn.Server, serving: asyncio.Task[None], loading: asyncio.Task[None], hurry: asyncio.Event
 ) -> None:
-    app.demo.stop()
+    for front in app.fronts:
+        front.demo.stop()
     closing = asyncio.create_task(app.chats.close())
     hurrying = asyncio.create_task(hurry.wait())
     await asyncio.wait([closing, hurrying], return_when=asyncio.FIRST_COMPLETED)
-    app.everybody.close()
+    for front in app.fronts:
+        front.everybody.close()
     server.should_exit = True
     if app.npu_metrics is not None:
         await app.npu_metrics.stop()
     loading.cancel()
     await asyncio.gather(serving, loading, return_exceptions=True)
-    stopping = asyncio.create_task(app.supervisor.stop())
+    stopping = asyncio.create_task(app.registry.stop())
     await asyncio.wait([stopping, hurrying], return_when=asyncio.FIRST_COMPLETED)
     await app.history.close()
     hurrying.cancel()

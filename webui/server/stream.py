@@ -40,13 +40,17 @@ class Everybody:
         supervisor: has the engine.
         frames: makes the board's frames; each is made and serialised once however many watch, and not at all while nobody does.
         history: knows whether conversations are kept.
+        more: what the status says besides, of the choice of engines.
 
     Attributes:
         bytes_sent: over all streams since the start.
     """
 
-    def __init__(self, supervisor: Supervisor, frames: Frames, history: History) -> None:
+    def __init__(
+        self, supervisor: Supervisor, frames: Frames, history: History, more: Callable[[], dict[str, Any]] = dict
+    ) -> None:
         self._supervisor = supervisor
+        self._more = more
         self._frames = frames
         self._history = history
         self._channel = Channel(on_watched=self._begin)
@@ -63,7 +67,7 @@ class Everybody:
 
     def status(self) -> dict[str, Any]:
         """What the engine is doing, and whether conversations are kept."""
-        return {**self._supervisor.status(), "history": self._history.state}
+        return {**self._supervisor.status(), "history": self._history.state, **self._more()}
 
     def tell_status(self) -> None:
         """Sends the new state."""
