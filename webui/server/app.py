@@ -18,6 +18,8 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import webui
+from webui.accounts.sessions import Sessions
+from webui.accounts.users import Users
 from webui.admission import Admission
 from webui.batch.board import Board
 from webui.batch.frames import Frames
@@ -33,10 +35,13 @@ from webui.history.keeper import History
 from webui.rbln.metrics_exporter import MetricsExporter
 from webui.server.board_api import BoardApi
 from webui.server.chat_api import ChatApi
+from webui.server.gate import Gate, account_routes
 from webui.server.list_api import ListApi
+from webui.server.login import Login
 from webui.server.metrics import Metrics
 from webui.server.openai_api import OpenAIApi
 from webui.server.page import ASSETS, PUBLIC, Assets, Page
+from webui.server.proxies import Forwarded, ForwardedUser
 from webui.server.stream import Everybody
 from webui.server.visitors import Signer, VisitorCookie
 from webui.server.wall import wall
@@ -49,6 +54,7 @@ CONTENT_SECURITY_POLICY = (
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; frame-ancestors 'self'; base-uri 'self'; "
     "form-action 'self'; object-src 'none'"
 )
+DAY = 24 * 3600.0  # seconds
 SECURITY_HEADERS = [
     (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
@@ -72,7 +78,7 @@ class App:
         self.supervisor = Supervisor(_engines(settings, self.board), self._engine_changed)
         data = DataFolder(settings.data_dir)
         self.history = History(_database(settings, data), settings.keep_days, self._history_changed)
-        self._signer = Signer(data.key())
+        self._key = data.key()
         admission = Admission(settings.max_waiting, lanes=lambda: self.board.lanes.count)
         self.chats = Chats(self.supervisor, self.board, settings, admission, self.history)
         self.api = OpenAIApi(self.supervisor, self.board, admission, settings)
@@ -87,9 +93,12 @@ class App:
         chat_api = ChatApi(self.chats, self.everybody, self.supervisor)
         metrics = Metrics(self.board, self.chats, self.everybody, self.demo)
         board_api = BoardApi(self.board, self.frames, self.demo)
+        login = self._login()
         page = Starlette(
             routes=[
                 Route("/health", self._health),
+                *(login.routes() if login else ()),
+                *account_routes(),
                 Route("/api/status", self._status),
                 Route("/metrics", metrics.scrape),
                 *ListApi(self.chats.library).routes(),
@@ -99,10 +108,27 @@ class App:
                 *(Mount(f"/assets/{folder}", Assets(directory=ASSETS / folder)) for folder in PUBLIC),
                 Mount("/", self.page),
             ],
-            middleware=[Middleware(VisitorCookie, path=self.settings.root_path, signer=self._signer)],
+            middleware=[] if self.settings.has_login else [self._anonymous()],
             exception_handlers={WebuiError: self._say_error, HTTPException: _say_http_error, Exception: _say_internal_error},
         )
-        return SecurityHeaders(self.api.around(page))
+        app = self.api.around(page)
+        if login:
+            app = Gate(app, login, self.api.has_own_door)
+        elif self.settings.auth_header:
+            keeper = ForwardedUser(self.settings.auth_header, self.settings.trusted_proxy)
+            app = Gate(app, keeper, self.api.has_own_door)
+        return SecurityHeaders(Forwarded(app, self.settings.trusted_proxy))
+
+    def _login(self) -> Login | None:
+        """Names and passwords, if the settings want them."""
+        if self.settings.auth is None:
+            return None
+        users = Users(self.settings.auth)
+        return Login(users, Sessions(self._key, users, self.settings.session_days * DAY), self.settings.root_path)
+
+    def _anonymous(self) -> Middleware:
+        """Each browser is somebody."""
+        return Middleware(VisitorCookie, path=self.settings.root_path, signer=Signer(self._key))
 
     def _engine_changed(self) -> None:
         if self.supervisor.stage == "restarting":
