@@ -90,11 +90,21 @@ class App:
         self.asgi = self._assemble()
 
     def _assemble(self) -> ASGIApp:
+        """The page and the API, behind the gate if there is one."""
+        login = self._login()
+        app = self.api.around(self._page_routes(login))
+        if login is not None:
+            app = Gate(app, login, self.api.has_own_door)
+        elif self.settings.auth_header is not None:
+            keeper = ForwardedUser(self.settings.auth_header, self.settings.trusted_proxy)
+            app = Gate(app, keeper, self.api.has_own_door)
+        return SecurityHeaders(Forwarded(app, self.settings.trusted_proxy))
+
+    def _page_routes(self, login: Login | None) -> Starlette:
         chat_api = ChatApi(self.chats, self.everybody, self.supervisor)
         metrics = Metrics(self.board, self.chats, self.everybody, self.demo)
         board_api = BoardApi(self.board, self.frames, self.demo)
-        login = self._login()
-        page = Starlette(
+        return Starlette(
             routes=[
                 Route("/health", self._health),
                 *(login.routes() if login else ()),
@@ -111,13 +121,6 @@ class App:
             middleware=[] if self.settings.has_login else [self._anonymous()],
             exception_handlers={WebuiError: self._say_error, HTTPException: _say_http_error, Exception: _say_internal_error},
         )
-        app = self.api.around(page)
-        if login:
-            app = Gate(app, login, self.api.has_own_door)
-        elif self.settings.auth_header:
-            keeper = ForwardedUser(self.settings.auth_header, self.settings.trusted_proxy)
-            app = Gate(app, keeper, self.api.has_own_door)
-        return SecurityHeaders(Forwarded(app, self.settings.trusted_proxy))
 
     def _login(self) -> Login | None:
         """Names and passwords, if the settings want them."""
