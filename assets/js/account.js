@@ -46,13 +46,15 @@ class AccountMenu extends HTMLElement {
   }
 
   async leave() {
+    // The stream ends with the session and may reload the page before the answer is here.
+    addEventListener("pagehide", forget);
     try {
       await logOut();
+      location.reload();
     } catch (error) {
-      return emit("notice", error instanceof Error ? error.message : String(error));
+      removeEventListener("pagehide", forget);
+      emit("notice", error instanceof Error ? error.message : String(error));
     }
-    forget();
-    location.reload();
   }
 }
 

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.told_app import HASH, PASSWORD, users_file
 from webui.accounts import add_user
 from webui.accounts.attempts import AT_MOST_OF_ADDRESS, AT_MOST_OF_BOTH, AT_MOST_OF_NAME, REMEMBERED, WINDOW, Attempts
 from webui.accounts.passwords import Passwords, hash_password, is_hash
@@ -22,16 +23,8 @@ from webui.accounts.sessions import Session, Sessions
 from webui.accounts.users import Users, plain_name, read_users
 from webui.errors import BadSetting, TooManyAttempts
 
-PASSWORD = "correct horse battery"
-HASH = hash_password(PASSWORD)
 OTHER_HASH = hash_password("another password")
 DAY = 86400.0
-
-
-def users_file(folder: Path, **hashes: str) -> Path:
-    path = folder / "users.toml"
-    path.write_text("[users]\n" + "".join(f'"{name}" = "{hash}"\n' for name, hash in hashes.items()))
-    return path
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str, typed: str = f"{PASSWORD}\n") -> int:
