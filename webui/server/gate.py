@@ -92,20 +92,21 @@ class Gate:
 
 def _while_known(person: Person, scope: Scope, send: Send) -> Send:
     """Sends a response to somebody, and ends it when they are not let in any more: an event stream may go on for days."""
-    over = False
+    over = endless = False
 
     async def send_if_known(message: Message) -> None:
-        nonlocal over
+        nonlocal over, endless
         if over:
             return
         if message["type"] == "http.response.start":
             message.setdefault("headers", [])
             headers = MutableHeaders(scope=message)
+            endless = "content-length" not in headers
             headers.setdefault("cache-control", "private, no-cache")
             # What the response sets itself is newer: the cookie that is taken away on logging out.
             if person.cookie is not None and "set-cookie" not in headers:
                 headers.append("set-cookie", person.cookie)
-        elif not person.still():
+        elif endless and not person.still():
             over, message = True, END
         await send(message)
 
