@@ -39,6 +39,10 @@ def _command(name: str, arguments: list[str]) -> int:
         from webui.rbln import check
 
         return check.main(arguments)
+    if name == "add-user":
+        from webui.accounts import add_user
+
+        return add_user.main(arguments)
     if name == "export-triton":
         from webui.rbln import model_repository
 

@@ -110,10 +110,52 @@ class QueueFull(WebuiError):
     sentence = "{waiting} requests are waiting already, and no more are taken in. Try again in a moment."
 
 
+class LoginNeeded(WebuiError):
+    code = "login_needed"
+    http_status = 401
+    sentence = "Log in first."
+
+
+class LoginFailed(WebuiError):
+    code = "login_failed"
+    http_status = 401
+    sentence = "The name or the password is wrong."
+
+
+class TooManyAttempts(WebuiError):
+    code = "too_many_attempts"
+    http_status = 429
+    sentence = "Too many attempts. Try again in {minutes} min."
+
+
+class ProxyNeeded(WebuiError):
+    code = "proxy_needed"
+    http_status = 401
+    sentence = "The proxy before this page has not said who you are. Come by its address."
+
+
+class HeaderRefused(WebuiError):
+    code = "header_refused"
+    http_status = 403
+    sentence = "Only the proxy before this page may say who somebody is."
+
+
+class UserRefused(WebuiError):
+    code = "user_refused"
+    http_status = 400
+    sentence = "{name}: {reason}."
+
+
 class InvalidApiKey(WebuiError):
     code = "invalid_api_key"
     http_status = 401
     sentence = "A valid API key is wanted, as the header “Authorization: Bearer KEY”."
+
+
+class NoApiKeys(WebuiError):
+    code = "no_api_keys"
+    http_status = 401
+    sentence = "The API wants a key, and this server has none yet. Start it with --api-key or --api-key-file."
 
 
 class UnknownPath(WebuiError):

@@ -11,9 +11,11 @@ settings do.
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import logging
 import math
 import os
+import re
 import tomllib
 import types
 import typing
@@ -37,6 +39,7 @@ NEEDED = {  # engine -> setting that it needs -> what that is
 COMMANDS = {
     "compile": "compile a model for Rebellions' NPUs",
     "check": "say whether the app would start with these settings, and why not",
+    "add-user": "add a user who may log in, or change a password",
     "export-triton": "write a model repository for Triton's vLLM backend that serves a compiled model",
     "train-demo-model": "train the small model that ships in assets/demo_model",
 }
@@ -74,6 +77,17 @@ class Settings:
     host: str = _setting("127.0.0.1", "address to listen on; 0.0.0.0 for every interface")
     port: int = _setting(7860, "port to listen on; 0 picks a free one", low=0, high=65535)
     root_path: str = _setting("", "path under which a proxy publishes the app, such as /chat")
+    auth: str | None = _setting(None, "file of the users who may log in (TOML); the command add-user writes it")
+    session_days: float = _setting(14.0, "days without a visit after which a login ends", low=0.001, high=3650)
+    auth_header: str | None = _setting(None, "header in which a proxy names who has logged in there, such as X-Forwarded-User")
+    trusted_proxy: tuple[str, ...] = _setting(
+        (),
+        "address or network of a proxy that is believed about who somebody is and from where, such as 10.0.0.0/8; "
+        "may be given several times",
+    )
+    ssl_certfile: str | None = _setting(None, "certificate for HTTPS, with those between it and its authority (PEM)")
+    ssl_keyfile: str | None = _setting(None, "its private key, if that is not in the same file (PEM)")
+    insecure: bool | None = _setting(None, "listen beyond this machine without a login or an API key")
     grace: float = _setting(
         10.0, "seconds that an answer goes on after its last tab was closed, so that a reload finds it", low=0, high=3600
     )
@@ -154,6 +168,19 @@ class Settings:
     def is_demo_model(self) -> bool:
         """Whether the model is the one that ships with the app."""
         return Path(self.model).resolve() == DEMO_MODEL
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the app is reached from this machine alone."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    @property
+    def has_login(self) -> bool:
+        """Whether only those may come in who are known by name."""
+        return self.auth is not None or self.auth_header is not None
 
     def said(self, name: str) -> Any:
         """The value of a setting if somebody gave one, or else None."""
@@ -277,6 +304,7 @@ def _check_together(settings: Settings) -> None:
         _check_url(flag("base_url"), settings.base_url)
     for url in settings.metrics_url:
         _check_url(flag("metrics_url"), url)
+    _check_accounts(settings)
 
 
 def _check_url(where: str, url: str) -> None:
@@ -289,6 +317,27 @@ def _check_url(where: str, url: str) -> None:
         raise BadSetting(setting=where, reason="an address that begins with http:// or https:// is wanted")
     if parts.username is not None or parts.password is not None:  # would stand on the page and in the log
         raise BadSetting(setting=where, reason="takes no name and password; a key is given with --remote-api-key")
+
+
+def _check_accounts(settings: Settings) -> None:
+    """That it is clear who may come in, and from where."""
+    for text in settings.trusted_proxy:
+        try:
+            ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            raise BadSetting(setting="--trusted-proxy", reason=f"{text!r} is no address and no network") from None
+    if settings.auth_header is not None:
+        if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", settings.auth_header):  # a token (RFC 9110, section 5.6.2)
+            raise BadSetting(setting="--auth-header", reason=f"{settings.auth_header!r} is no name of a header")
+        if settings.auth is not None:
+            raise BadSetting(setting="--auth-header", reason="and --auth are two ways to know who somebody is; choose one")
+        if not settings.trusted_proxy:
+            raise BadSetting(setting="--auth-header", reason="wants the proxy's address too: --trusted-proxy")
+    if settings.ssl_keyfile is not None and settings.ssl_certfile is None:
+        raise BadSetting(setting="--ssl-keyfile", reason="wants the certificate too: --ssl-certfile")
+    if not (settings.is_local or settings.has_login or settings.api_key or settings.api_key_file or settings.insecure):
+        reason = "anybody who reaches it could use the page; set --auth, --auth-header or --api-key, or say --insecure"
+        raise BadSetting(setting=f"--host {settings.host}", reason=reason)
 
 
 def _from_flags(flags: Mapping[str, Any]) -> dict[str, Any]:

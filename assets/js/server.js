@@ -152,6 +152,15 @@ export function boardSteps(seconds) {
   return request("GET", `api/board?window=1&steps=${seconds}${modelParameter()}`);
 }
 
+/** @returns {Promise<{name: string | null, may_log_out: boolean}>} */
+export function askAccount() {
+  return request("GET", "api/account");
+}
+
+export function logOut() {
+  return request("POST", "logout", {});
+}
+
 /** @returns {Promise<EngineStatus>} */
 export function askStatus() {
   return request("GET", "api/status");
@@ -166,6 +175,7 @@ export async function whyRefused(address) {
   const given = new AbortController();
   try {
     const answer = await fetch(address, { signal: given.signal });
+    leaveIfUnknown(answer);
     return answer.status === 404 || answer.status === 403 ? await problemOf(answer) : null;
   } catch {
     return null;
@@ -185,8 +195,14 @@ async function request(method, address, content) {
     headers: { "Content-Type": "application/json", "X-Batchat": "1" },
     body: content instanceof Blob ? content : content && JSON.stringify(content),
   });
+  leaveIfUnknown(answer);
   if (!answer.ok) throw new Refused(await problemOf(answer));
   return answer.status === 204 ? undefined : answer.json();
+}
+
+/** Whoever is not known any more finds the login at the page's own address. @param {Response} answer */
+export function leaveIfUnknown(answer) {
+  if (answer.status === 401) location.reload();
 }
 
 /**

@@ -3,6 +3,7 @@
  * The strip on top: name, engine, language, and on a small screen the way to the conversations; beneath it a banner when
  * the connection is lost, the engine failed or conversations are not kept. Also the line above the composer that says why something was refused.
  */
+import * as account from "./account.js";
 import { iconButton, make, setText } from "./dom.js";
 import { cannotWords, engineStatus, engineWords, modelWords, stageWords } from "./engine.js";
 import { emit, on } from "./hub.js";
@@ -41,6 +42,7 @@ class PageHeader extends HTMLElement {
       make("span", { class: "spacer" }),
       languageButton(),
       make("button", { type: "button", id: "show-keys", class: "pill button", "aria-label": say("keys.title"), title: say("keys.title"), "aria-haspopup": "dialog", onclick: () => emit("keys", undefined) }, "?"),
+      document.createElement("account-menu"),
       this.banner,
       this.unkept,
     );
@@ -138,6 +140,7 @@ export function setChatsOpen(open) {
 }
 
 export function define() {
+  account.define();
   customElements.define("page-header", PageHeader);
   customElements.define("page-notice", PageNotice);
 }

@@ -12,6 +12,7 @@ import { View } from "./board_view.js";
 import { make, setText } from "./dom.js";
 import { engineWords, modelWords } from "./engine.js";
 import { emit, on } from "./hub.js";
+import { whyRefused } from "./server.js";
 import { count, say } from "./texts.js";
 
 const RETRY = 2000;
@@ -73,11 +74,14 @@ class BoardWall extends HTMLElement {
 /** The browser re-connects by itself after a broken connection, but not after an answer that is no stream. */
 function listen() {
   const model = new URLSearchParams(location.search).get("model") ?? "";
-  const source = new EventSource(`api/stream?board=1&model=${encodeURIComponent(model)}`);
+  const address = `api/stream?board=1&model=${encodeURIComponent(model)}`;
+  const source = new EventSource(address);
   source.onopen = () => emit("connection", "open");
   source.onerror = () => {
     emit("connection", "lost");
-    if (source.readyState === EventSource.CLOSED) setTimeout(listen, RETRY);
+    if (source.readyState !== EventSource.CLOSED) return;
+    void whyRefused(address);
+    setTimeout(listen, RETRY);
   };
   for (const name of /** @type {const} */ (["status", "board"])) source.addEventListener(name, ({ data }) => emit(name, JSON.parse(data)));
 }

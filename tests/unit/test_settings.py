@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "chat.toml"
-    file.write_text("port = 1\nhost = 'a'\nmax-num-seqs = 2\nenforce_eager = true\n")
+    file.write_text("port = 1\nhost = 'a'\nmax-num-seqs = 2\nenforce_eager = true\ninsecure = true\n")
     environment = {"WEBUI_PORT": "2", "WEBUI_HOST": "b", "WEBUI_CONFIG": str(file), "PATH": "/bin"}
     settings = load(["--port", "3"], environment)
     assert (settings.port, settings.host, settings.max_num_seqs, settings.enforce_eager) == (3, "b", 2, True)

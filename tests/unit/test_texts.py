@@ -47,10 +47,12 @@ TERMINAL_ONLY = {
     "compile_refused",
     "database_missing",
     "database_too_new",
+    "user_refused",
 }
 # … and these answer programs.
 API_ONLY = {
     "invalid_api_key",
+    "no_api_keys",
     "unknown_path",
     "wrong_method",
     "body_too_large",

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from starlette.types import Scope
 
-from webui.errors import BadSetting, InvalidApiKey
+from webui.errors import BadSetting, InvalidApiKey, NoApiKeys
 from webui.settings import Settings
 
 
 class ApiKeys:
-    """The keys of the settings; without any, everybody may use the API.
+    """The keys of the settings; without any, everybody may use the API, or where a login is wanted nobody.
 
     Args:
         settings: keys given one by one, and a file of them.
@@ -25,6 +25,12 @@ class ApiKeys:
     def __init__(self, settings: Settings) -> None:
         keys = [*settings.api_key, *(_read(settings.api_key_file) if settings.api_key_file else ())]
         self._digests = [_digest(key.encode()) for key in dict.fromkeys(keys)]
+        self._login_wanted = settings.has_login
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a key."""
+        return bool(self._digests)
 
     def owner(self, scope: Scope) -> str:
         """Whose request it is: a name for the key that it shows or, where there are no keys, for its address.
@@ -32,9 +38,11 @@ class ApiKeys:
         Every key is compared, in constant time each, so that the time tells nothing of them.
 
         Raises:
-            InvalidApiKey
+            InvalidApiKey, NoApiKeys
         """
         if not self._digests:
+            if self._login_wanted:
+                raise NoApiKeys()
             return f"address {(scope.get('client') or ('unknown',))[0]}"
         shown = _digest(_bearer(scope))
         matches = [hmac.compare_digest(shown, digest) for digest in self._digests]

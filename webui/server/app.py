@@ -19,6 +19,8 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import webui
+from webui.accounts.sessions import Sessions
+from webui.accounts.users import Users
 from webui.admission import Admission
 from webui.batch.board import Board
 from webui.batch.frames import Frames
@@ -32,10 +34,13 @@ from webui.rbln.metrics_exporter import MetricsExporter
 from webui.server.board_api import BoardApi
 from webui.server.chat_api import ChatApi
 from webui.server.fronts import Front, Fronts
+from webui.server.gate import Gate, account_routes
 from webui.server.list_api import ListApi
+from webui.server.login import Login
 from webui.server.metrics import Metrics
 from webui.server.openai_api import OpenAIApi
 from webui.server.page import ASSETS, PUBLIC, Assets, Page
+from webui.server.proxies import Forwarded, ForwardedUser
 from webui.server.stream import Everybody
 from webui.server.visitors import Signer, VisitorCookie
 from webui.server.wall import wall
@@ -50,6 +55,7 @@ CONTENT_SECURITY_POLICY = (
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; frame-ancestors 'self'; base-uri 'self'; "
     "form-action 'self'; object-src 'none'"
 )
+DAY = 24 * 3600.0  # seconds
 SECURITY_HEADERS = [
     (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
@@ -73,7 +79,7 @@ class App:
         self.board, self.supervisor = self.registry.usual.board, self.registry.usual.supervisor
         data = DataFolder(settings.data_dir)
         self.history = History(_database(settings, data), settings.keep_days, self._history_changed)
-        self._signer = Signer(data.key())
+        self._key = data.key()
         admission = Admission(settings.max_waiting, lanes=lambda: sum(each.board.lanes.count for each in self.registry))
         self.chats = Chats(self.supervisor, self.board, settings, admission, self.history)
         self.fronts = Fronts(self.registry, self._front)
@@ -86,12 +92,25 @@ class App:
         self.asgi = self._assemble()
 
     def _assemble(self) -> ASGIApp:
+        """The page and the API, behind the gate if there is one."""
+        login = self._login()
+        app = self.api.around(self._page_routes(login))
+        if login is not None:
+            app = Gate(app, login, self.api.has_own_door)
+        elif self.settings.auth_header is not None:
+            keeper = ForwardedUser(self.settings.auth_header, self.settings.trusted_proxy)
+            app = Gate(app, keeper, self.api.has_own_door)
+        return SecurityHeaders(Forwarded(app, self.settings.trusted_proxy))
+
+    def _page_routes(self, login: Login | None) -> Starlette:
         chat_api = ChatApi(self.chats, self.fronts)
         metrics = Metrics(self.fronts, self.chats)
         board_api = BoardApi(self.fronts)
-        page = Starlette(
+        return Starlette(
             routes=[
                 Route("/health", self._health),
+                *(login.routes() if login else ()),
+                *account_routes(),
                 Route("/api/status", self._status),
                 Route("/metrics", metrics.scrape),
                 *ListApi(self.chats.library).routes(),
@@ -101,10 +120,20 @@ class App:
                 *(Mount(f"/assets/{folder}", Assets(directory=ASSETS / folder)) for folder in PUBLIC),
                 Mount("/", self.page),
             ],
-            middleware=[Middleware(VisitorCookie, path=self.settings.root_path, signer=self._signer)],
+            middleware=[] if self.settings.has_login else [self._anonymous()],
             exception_handlers={WebuiError: self._say_error, HTTPException: _say_http_error, Exception: _say_internal_error},
         )
-        return SecurityHeaders(self.api.around(page))
+
+    def _login(self) -> Login | None:
+        """Names and passwords, if the settings want them."""
+        if self.settings.auth is None:
+            return None
+        users = Users(self.settings.auth)
+        return Login(users, Sessions(self._key, users, self.settings.session_days * DAY), self.settings.root_path)
+
+    def _anonymous(self) -> Middleware:
+        """Each browser is somebody."""
+        return Middleware(VisitorCookie, path=self.settings.root_path, signer=Signer(self._key))
 
     def _front(self, backend: Backend) -> Front:
         board, supervisor = backend.board, backend.supervisor

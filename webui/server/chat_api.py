@@ -170,14 +170,14 @@ async def content_of(request: Request, at_most: int = BODY_AT_MOST) -> bytes:
     return bytes(content)
 
 
-async def body_of(request: Request) -> dict[str, Any]:
+async def body_of(request: Request, at_most: int = BODY_AT_MOST) -> dict[str, Any]:
     """The JSON object in the request's body.
 
     Raises:
         BadInput
     """
     try:
-        body = orjson.loads(await content_of(request) or b"{}")
+        body = orjson.loads(await content_of(request, at_most) or b"{}")
     except orjson.JSONDecodeError:
         raise BadInput(field="body", reason="is not JSON") from None
     if not isinstance(body, dict):

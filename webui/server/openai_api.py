@@ -89,6 +89,10 @@ class OpenAIApi:
 
         return choose
 
+    def has_own_door(self, path: str) -> bool:
+        """Whether it is the keys that decide who may ask for this path, and not the login."""
+        return _is_of_the_api(path) and (self._keys.any or path not in OURS)
+
     def engine_changed(self) -> None:
         """Begins to build vLLM's application for an engine that has become ready, before anybody asks."""
         if isinstance(engine := self._supervisor.engine, LocalEngine):
@@ -99,6 +103,9 @@ class OpenAIApi:
         try:
             if path not in ANSWERED and path not in OURS:
                 raise UnknownPath(path=path)
+            if path in OURS and not self._keys.any:
+                await page(scope, receive, send)
+                return
             owner = self._keys.owner(scope)
             if method := ANSWERED.get(path):
                 if scope["method"] != method:

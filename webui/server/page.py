@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from webui.background import in_background
+from webui.server.gradio_paths import NeededPaths
 
 ASSETS = Path(__file__).resolve().parent.parent.parent / "assets"
 PUBLIC = ("js", "css", "texts", "icons")  # the folders of assets/ that a browser may read
@@ -44,7 +45,7 @@ class Page:
         """Imports Gradio, builds the chat page and lets it answer from now on."""
         chat, lifespan = await in_background(lambda: _build(root_path))
         await self._lifespan.enter_async_context(lifespan(chat))
-        self._chat = chat
+        self._chat = NeededPaths(chat)
 
     async def close(self) -> None:
         """Ends what Gradio started."""

@@ -14,16 +14,18 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from webui import processes
 from webui.background import in_background
-from webui.errors import AddressUnusable, PortTaken, WebuiError
+from webui.errors import AddressUnusable, BadSetting, PortTaken, WebuiError
 from webui.server.app import App
 from webui.settings import Settings
 
@@ -57,6 +59,48 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def check_certificate(settings: Settings) -> None:
+    """That the certificate and its key can be used, so that it is known before anything is loaded.
+
+    Raises:
+        BadSetting
+    """
+    if settings.ssl_certfile is None:
+        return
+    for setting, path in (("--ssl-certfile", settings.ssl_certfile), ("--ssl-keyfile", settings.ssl_keyfile)):
+        try:
+            content = Path(path).read_bytes() if path else b"-----BEGIN"
+        except OSError as error:
+            raise BadSetting(setting=setting, reason=f"{path} cannot be read: {error.strerror}") from None
+        if b"-----BEGIN" not in content:
+            raise BadSetting(setting=setting, reason=f"{path} is not in PEM format")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        # Whoever has encrypted the key would be asked for a password in the middle of a start.
+        context.load_cert_chain(settings.ssl_certfile, settings.ssl_keyfile, password="")
+    except ssl.SSLError as error:
+        mismatch = error.reason == "KEY_VALUES_MISMATCH"
+        reason = "is not that of the private key" if mismatch else "or its private key is missing, encrypted or not valid"
+        raise BadSetting(setting="--ssl-certfile", reason=f"{settings.ssl_certfile} {reason}") from None
+
+
+def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    """How the application is served."""
+    return uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        root_path=settings.root_path,
+        timeout_graceful_shutdown=CLOSE_CONNECTIONS_WITHIN,
+        server_header=False,
+        proxy_headers=False,  # the app knows which proxies to believe
+        ssl_certfile=settings.ssl_certfile,
+        ssl_keyfile=settings.ssl_keyfile,
+    )
+
+
 async def serve(settings: Settings, listener: socket.socket) -> int:
     """Runs the app until a signal ends it.
 
@@ -64,17 +108,7 @@ async def serve(settings: Settings, listener: socket.socket) -> int:
         The exit status.
     """
     app = App(settings)
-    server = _Server(
-        uvicorn.Config(
-            app.asgi,
-            log_level="warning",
-            access_log=False,
-            lifespan="off",
-            root_path=settings.root_path,
-            timeout_graceful_shutdown=CLOSE_CONNECTIONS_WITHIN,
-            server_header=False,
-        )
-    )
+    server = _Server(server_config(app.asgi, settings))
     stop = _stop_on_signals()
     serving = asyncio.create_task(server.serve([listener]), name="server")
     loading = asyncio.create_task(_load(app), name="load")
@@ -172,12 +206,16 @@ def run(settings: Settings) -> int:
     import uvloop
 
     try:
+        check_certificate(settings)
         listener = listen(settings.host, settings.port)
     except WebuiError as error:
         print(error, file=sys.stderr)
         return 1
     host, port = listener.getsockname()[:2]
-    log.info("Batchat is at http://%s:%s%s", f"[{host}]" if ":" in host else host, port, settings.root_path)
+    scheme = "https" if settings.ssl_certfile else "http"
+    log.info("Batchat is at %s://%s:%s%s", scheme, f"[{host}]" if ":" in host else host, port, settings.root_path)
+    if not settings.is_local and not settings.has_login:
+        log.warning("Whoever reaches this address can use the page. --auth or --auth-header keeps it for those you know.")
     with private_temporary_folder():
         try:
             return uvloop.run(serve(settings, listener))

@@ -65,7 +65,7 @@ class VisitorCookie:
 
     def __init__(self, app: ASGIApp, path: str, signer: Signer) -> None:
         self._app = app
-        self._path = path or "/"
+        self._path = path
         self._signer = signer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,8 +85,13 @@ class VisitorCookie:
         await self._app(scope, receive, send_with_cookie)
 
     def _cookie(self, name: str, secure: bool) -> str:
-        cookie: SimpleCookie = SimpleCookie({self._signer.cookie: self._signer.write(name, time.time())})
-        morsel = cookie[self._signer.cookie]
-        morsel["path"], morsel["max-age"], morsel["samesite"], morsel["httponly"] = self._path, YEAR, "Lax", True
-        morsel["secure"] = secure
-        return morsel.OutputString()
+        return cookie_header(self._signer.cookie, self._signer.write(name, time.time()), self._path, YEAR, secure)
+
+
+def cookie_header(name: str, value: str, path: str, seconds: int, secure: bool) -> str:
+    """A Set-Cookie header for a cookie that no script can read, and that no other site's request bears."""
+    cookie: SimpleCookie = SimpleCookie({name: value})
+    morsel = cookie[name]
+    morsel["path"], morsel["max-age"], morsel["samesite"], morsel["httponly"] = path or "/", seconds, "Lax", True
+    morsel["secure"] = secure
+    return morsel.OutputString()
