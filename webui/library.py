@@ -378,6 +378,16 @@ class Library:
             del self._deleted[id]
             self._end(chat)
 
+    def wipe(self, name: str) -> None:
+        """Ends a visitor's conversations at once and leaves nothing of them in memory; what the history has stays there."""
+        visitor = self._visitors.pop(name, None)
+        for chat in visitor.chats.values() if visitor is not None else ():
+            self._chats.pop(chat.conversation.id, None)
+            if chat.turn is not None:
+                chat.turn.stop()
+            self._end(chat)
+        render.cache_clear()  # it has finished texts by what stands in them
+
     def _purged(self, purged: list[Purged]) -> None:
         """The history deleted these for good: what was deleted, and what grew too old."""
         for each in purged:

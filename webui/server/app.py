@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import webui
@@ -22,7 +22,7 @@ from webui.admission import Admission
 from webui.batch.board import Board
 from webui.batch.frames import Frames
 from webui.chats import Chats
-from webui.data_folder import DATABASE, DataFolder
+from webui.data_folder import DATABASE, NONE, DataFolder
 from webui.demo_traffic import DemoTraffic
 from webui.engines.base import EngineFactory
 from webui.engines.local import LocalEngines
@@ -30,9 +30,11 @@ from webui.engines.supervisor import Supervisor
 from webui.engines.triton_server import TritonEngines
 from webui.errors import BadSetting, Internal, WebuiError
 from webui.history.keeper import History
+from webui.kiosk.kiosk import Kiosk
 from webui.rbln.metrics_exporter import MetricsExporter
 from webui.server.board_api import BoardApi
 from webui.server.chat_api import ChatApi
+from webui.server.kiosk_api import KioskApi
 from webui.server.list_api import ListApi
 from webui.server.metrics import Metrics
 from webui.server.openai_api import OpenAIApi
@@ -70,36 +72,57 @@ class App:
         self.settings = settings
         self.board = Board()
         self.supervisor = Supervisor(_engines(settings, self.board), self._engine_changed)
-        data = DataFolder(settings.data_dir)
-        self.history = History(_database(settings, data), settings.keep_days, self._history_changed)
+        # Nothing of whoever uses a kiosk is kept.
+        data = DataFolder(settings.data_dir if settings.kiosk is None else NONE)
+        database = _database(settings, data) if settings.kiosk is None else None
+        self.history = History(database, settings.keep_days, self._history_changed)
         self._signer = Signer(data.key())
         admission = Admission(settings.max_waiting, lanes=lambda: self.board.lanes.count)
         self.chats = Chats(self.supervisor, self.board, settings, admission, self.history)
         self.api = OpenAIApi(self.supervisor, self.board, admission, settings)
-        self.demo = DemoTraffic(self.supervisor, self.board, self.chats.prompt, self.chats.library.is_here, settings.grace)
+        self.demo = DemoTraffic(self.supervisor, self.board, self.chats.prompt, self._is_here, settings.grace)
+        self.kiosk = self._kiosk(settings)
         self.frames = Frames(self.board, lambda: self.demo.count)
         self.everybody = Everybody(self.supervisor, self.frames, self.history)
+        self.board_api = BoardApi(self.board, self.frames, self.demo)
         self.page = Page()
         self.npu_metrics = _npu_metrics(settings, self.board)
         self.asgi = self._assemble()
 
-    def _assemble(self) -> ASGIApp:
+    def _kiosk(self, settings: Settings) -> Kiosk | None:
+        if settings.kiosk is None:
+            return None
+        return Kiosk(settings.kiosk, self.chats, self.supervisor, self.board, self.demo, settings.grace)
+
+    def _is_here(self, visitor: str) -> bool:
+        """Whether whoever asked for demonstration requests still looks."""
+        return self.chats.library.is_here(visitor) if self.kiosk is None else self.kiosk.attract.watchers > 0
+
+    def _who_is_who(self) -> list[Middleware]:
+        """A browser's cookie; a kiosk's screen gets none, as nobody who comes later is the same person."""
+        return [Middleware(VisitorCookie, path=self.settings.root_path, signer=self._signer)] if self.kiosk is None else []
+
+    def _pages(self) -> list[BaseRoute]:
+        """The chat page with what it asks, or the kiosk's."""
+        if self.kiosk is not None:
+            return [*KioskApi(self.kiosk, self.everybody, self.supervisor).routes()]
         chat_api = ChatApi(self.chats, self.everybody, self.supervisor)
+        demo = self.board_api.demo_routes()
+        return [*ListApi(self.chats.library).routes(), *chat_api.routes(), *demo, Mount("/", self.page)]
+
+    def _assemble(self) -> ASGIApp:
         metrics = Metrics(self.board, self.chats, self.everybody, self.demo)
-        board_api = BoardApi(self.board, self.frames, self.demo)
         page = Starlette(
             routes=[
                 Route("/health", self._health),
                 Route("/api/status", self._status),
                 Route("/metrics", metrics.scrape),
-                *ListApi(self.chats.library).routes(),
-                *chat_api.routes(),
-                *board_api.routes(),
+                *self.board_api.routes(),
                 Route("/board", wall),
                 *(Mount(f"/assets/{folder}", Assets(directory=ASSETS / folder)) for folder in PUBLIC),
-                Mount("/", self.page),
+                *self._pages(),
             ],
-            middleware=[Middleware(VisitorCookie, path=self.settings.root_path, signer=self._signer)],
+            middleware=self._who_is_who(),
             exception_handlers={WebuiError: self._say_error, HTTPException: _say_http_error, Exception: _say_internal_error},
         )
         return SecurityHeaders(self.api.around(page))
@@ -120,7 +143,8 @@ class App:
 
     async def _status(self, request: Request) -> Response:
         engine = self.supervisor.engine
-        status: dict[str, Any] = {**self.everybody.status(), "version": webui.__version__, "page": self.page.mounted}
+        status: dict[str, Any] = {**self.everybody.status(), "version": webui.__version__}
+        status["page"] = self.page.mounted or self.kiosk is not None
         if engine is not None:
             status |= {"effective": engine.info.effective, "versions": engine.info.versions}
         status["requests"] = {"running": self.board.step.running, "waiting": self.board.step.waiting}

@@ -96,6 +96,8 @@ async def _load(app: App) -> None:
     app.supervisor.start()
     if app.npu_metrics is not None:
         app.npu_metrics.start()
+    if app.kiosk is not None:
+        return
     await app.supervisor.imported.wait()
     try:
         await app.page.mount(app.settings.root_path)
