@@ -196,6 +196,29 @@ export interface BoardFrame {
   saved?: Saved | null;
 }
 
+/** One way of running the same prompts: tokens of each answer, seconds so far, tokens per second. */
+export interface Way {
+  tokens: number[];
+  seconds: number;
+  rate: number;
+  ended: boolean;
+}
+
+/** One at a time against together, as far as it has come. */
+export interface Comparison {
+  phase: "reading" | "single" | "together" | "done" | "stopped" | "failed";
+  prompts: string[];
+  /** Tokens that each answer gets. */
+  length: number;
+  lanes: number;
+  single: Way;
+  together: Way;
+  /** Requests of others that were in the batch meanwhile. */
+  others: number;
+  factor: number | null;
+  error: Problem | null;
+}
+
 export interface Budget {
   used: number;
   total: number;
@@ -213,6 +236,7 @@ export interface Events {
   chats_changed: ChatsChanged;
   mine: number[];
   board: BoardFrame;
+  together: Comparison;
   /** The tab shows another conversation now. */
   chat: string;
   /** The stream is open, or has been lost for a while. */
