@@ -178,6 +178,7 @@ class ServedApp:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
 
     async def _serve(self) -> None:
+        self.loop = asyncio.get_running_loop()
         self.app = App(load(["--data-dir", "none", *self._arguments], {}))
         self._server = uvicorn.Server(
             uvicorn.Config(self.app.asgi, port=0, log_level="error", lifespan="off", timeout_graceful_shutdown=1)

@@ -186,7 +186,6 @@ class KioskScreen extends HTMLElement {
     this.keyboard.show(currentLanguage());
     this.field.setAttribute("aria-label", say("kiosk.write"));
     this.field.placeholder = say("kiosk.placeholder");
-    this.title = "";
     this.brand = make("b", { class: "brand" }, this.settings.title);
     if (this.settings.admin) this.admin.listenTo(this.brand);
     this.engineLine = make("span", { class: "fine" });
@@ -227,6 +226,7 @@ class KioskScreen extends HTMLElement {
     // What stays where it is keeps its place and its scrolling.
     if (!this.main || !this.foot || (this.main.children.length === wanted.length && wanted.every((part, i) => part === this.main?.children[i]))) return this.enterFoot();
     this.main.replaceChildren(...wanted);
+    if (this.board.element.isConnected) this.board.shown();
     this.enterFoot();
     if (screen === "asking") this.field.focus();
     else if (screen !== "attract") this.main.focus({ preventScroll: true });
@@ -325,8 +325,9 @@ class KioskScreen extends HTMLElement {
   }
 
   writing() {
+    if (this.settings.keyboard) return make("section", { class: "writing" }, this.field, this.keyboard.element);
     const send = button(say("kiosk.send"), () => void this.ask(this.field.value), { class: "strong", "data-action": "send" });
-    return make("section", { class: "writing" }, make("div", { class: "line" }, this.field, send), ...(this.settings.keyboard ? [this.keyboard.element] : []));
+    return make("section", { class: "writing" }, this.field, send);
   }
 }
 

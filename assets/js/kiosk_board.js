@@ -38,8 +38,12 @@ export class KioskBoard {
     const meanings = LEGEND.map((name) => make("li", {}, make("i", { class: name }), say(`legend.${name}`)));
     this.element.setAttribute("aria-label", say("board.title"));
     this.element.replaceChildren(this.sentence, this.lanes.element, make("ul", { class: "legend" }, ...meanings));
-    this.lanes.restyle();
     this.draw();
+  }
+
+  /** It stands on the page now, and can know its colours. */
+  shown() {
+    this.lanes.restyle();
   }
 
   draw() {

@@ -67,7 +67,7 @@ export class Keyboard {
         this.key(",", ",", () => this.put(",")),
         this.key(".", ".", () => this.put(".")),
         this.key("?", "?", () => this.put("?")),
-        this.key(say("kiosk.send"), say("kiosk.send"), () => this.send(), { class: "send" }),
+        this.key(say("kiosk.send"), say("kiosk.send"), () => this.send(), { class: "send", "data-action": "send" }),
       ),
     );
   }

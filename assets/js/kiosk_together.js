@@ -13,6 +13,8 @@ import { count, currentLanguage, say, sayCount } from "./texts.js";
 
 /** @type {Array<"single" | "together">} */
 const WAYS = ["single", "together"];
+/** Before it has begun. @type {Way} */
+const NOTHING = { tokens: [], spans: Array(8).fill(null), seconds: 0, rate: 0 };
 
 export class Together {
   element = make("section", { class: "comparison" });
@@ -54,34 +56,40 @@ export class Together {
 
 class Column {
   /** @type {HTMLElement[]} */
-  fills = [];
+  rows = [];
 
   /** @param {"single" | "together"} way */
   constructor(way) {
     this.way = way;
-    this.rows = make("ol", { class: "rows" });
+    this.list = make("ol", { class: "rows" });
     this.rate = make("b");
     this.time = make("span");
-    this.element = make("div", { class: "side", "data-way": way }, make("h2", {}, say(`kiosk.together.${way}`)), this.rows, make("p", { class: "rate" }, this.rate, " ", this.time));
+    this.element = make("div", { class: "side", "data-way": way }, make("h2", {}, say(`kiosk.together.${way}`)), this.list, make("p", { class: "rate" }, this.rate, " ", this.time));
   }
 
-  /** @param {Comparison | null} comparison */
+  /** Each answer's bar, in the same time on both sides: amber while it waits, green while it has its lane. @param {Comparison | null} comparison */
   draw(comparison) {
-    /** @type {Way} */
-    const { tokens, seconds, rate } = comparison?.[this.way] ?? { tokens: Array(8).fill(0), seconds: 0, rate: 0, ended: false };
-    if (this.fills.length !== tokens.length) {
-      this.fills = tokens.map(() => make("i"));
-      this.rows.replaceChildren(...this.fills.map((fill) => make("li", {}, fill)));
+    const { spans, seconds, rate } = comparison?.[this.way] ?? NOTHING;
+    if (this.rows.length !== spans.length) {
+      this.rows = spans.map(() => make("li", {}, make("i", { class: "waits" }), make("i", { class: "writes" })));
+      this.list.replaceChildren(...this.rows);
     }
-    tokens.forEach((each, i) => {
-      const fill = this.fills[i];
-      if (!fill) return;
-      fill.style.width = `${(100 * each) / (comparison?.length || 1)}%`;
-      fill.parentElement?.setAttribute("data-state", each === 0 ? "waiting" : each >= (comparison?.length ?? 0) ? "done" : "decode");
+    const share = (/** @type {number} */ time) => `${(100 * time) / (comparison ? longest(comparison) : 1)}%`;
+    this.rows.forEach((row, i) => {
+      const [from, to] = spans[i] ?? [seconds, seconds];
+      const [waits, writes] = row.children;
+      waits?.setAttribute("style", `width:${share(from)}`);
+      writes?.setAttribute("style", `width:${share(to - from)}`);
     });
     setText(this.rate, seconds ? say("kiosk.together.rate", { n: count(rate) }) : "–");
     setText(this.time, seconds ? say("unit.seconds", { n: seconds.toFixed(1) }) : "");
   }
+}
+
+/** How long the bars' field is, in seconds: as long as the slower way took, or will at its present speed. @param {Comparison} comparison */
+function longest({ phase, prompts, length, single, together }) {
+  const expected = phase === "single" && single.rate > 0 ? (prompts.length * length) / single.rate : 0;
+  return Math.max(expected, single.seconds, together.seconds) || 1;
 }
 
 /** @param {Comparison} comparison */

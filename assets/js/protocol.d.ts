@@ -196,12 +196,15 @@ export interface BoardFrame {
   saved?: Saved | null;
 }
 
-/** One way of running the same prompts: tokens of each answer, seconds so far, tokens per second. */
+/**
+ * One way of running the same prompts: tokens of each answer, from when to when it had its lane (null: not yet), seconds so
+ * far, tokens per second.
+ */
 export interface Way {
   tokens: number[];
+  spans: Array<[number, number] | null>;
   seconds: number;
   rate: number;
-  ended: boolean;
 }
 
 /** One at a time against together, as far as it has come. */

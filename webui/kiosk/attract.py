@@ -16,7 +16,7 @@ from webui.kiosk.file import KioskFile
 
 NAME = "attract"  # as whose the requests are sent
 LOOK_EVERY = 1.0  # seconds
-PAUSE = 6  # looks between two waves, so that the picture has a rhythm
+PAUSE = 3  # looks between two waves, so that the picture has a rhythm
 
 
 class AttractLoop:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from webui.batch.board import Board
+from webui.batch.request import Request
 from webui.conversation import Message, Sampling
 from webui.demo_traffic import DEMO_REQUEST
 from webui.engines.base import Engine, Priority
@@ -38,10 +39,12 @@ class Way:
 
     Attributes:
         tokens: of each answer.
+        spans: from when to when each had its lane, seconds since `began`; None: not yet.
         began, ended: seconds of the monotonic clock; None: not yet.
     """
 
     tokens: list[int] = field(default_factory=lambda: [0] * PROMPTS)
+    spans: list[tuple[float, float] | None] = field(default_factory=lambda: [None] * PROMPTS)
     began: float | None = None
     ended: float | None = None
 
@@ -59,7 +62,13 @@ class Way:
 
     def as_dict(self) -> dict[str, Any]:
         """As a page draws it."""
-        return {"tokens": self.tokens, "seconds": self.seconds, "rate": self.rate, "ended": self.ended is not None}
+        return {"tokens": self.tokens, "spans": self.spans, "seconds": self.seconds, "rate": self.rate}
+
+    def heard(self, place: int, request: Request) -> None:
+        """An answer has come so far."""
+        self.tokens[place] = request.tokens
+        if self.began is not None and request.scheduled is not None and request.last is not None:
+            self.spans[place] = request.scheduled - self.began, request.last - self.began
 
 
 @dataclass
@@ -199,7 +208,7 @@ class Together:
                 request = request or self._board.find(id)
                 if request is not None:
                     self._ours.add(request.id)
-                    way.tokens[place] = request.tokens
+                    way.heard(place, request)
 
     async def _tell(self, comparison: Comparison, publish: Publish) -> None:
         while True:
