@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import itertools
 import logging
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -300,7 +301,7 @@ async def test_both_ways_do_the_same_work_and_batching_is_measured_to_be_faster(
     assert len(result["prompts"]) == 8 and "연속 배칭이 뭐야?" in result["prompts"]
     lasted = {way: [until - since for since, until in result[way]["spans"]] for way in ("single", "together")}
     single = result["single"]["spans"]
-    assert all(before[1] <= after[0] for before, after in zip(single, single[1:], strict=False)), "one after another"
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(single)), "one after another"
     assert sum(lasted["together"]) > result["together"]["seconds"] * 2, "together"
     for way in ("single", "together"):
         assert result[way]["rate"] == pytest.approx(64 / result[way]["seconds"])
