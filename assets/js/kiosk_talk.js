@@ -11,6 +11,9 @@ import { on } from "./hub.js";
 import { Answer } from "./message.js";
 import { say } from "./texts.js";
 
+/** Begins the names of what the page itself has put there; the server knows nothing of it. */
+const OURS = "ours-";
+
 class PlainAnswer extends Answer {
   actions() {
     return make("div");
@@ -66,7 +69,7 @@ export class Talk {
   replaceAfter({ after, messages }) {
     let drop = after === null || !this.messages.has(after);
     for (const [id, { element }] of [...this.messages]) {
-      if (drop) {
+      if (drop && !id.startsWith(OURS)) {
         element.remove();
         this.messages.delete(id);
       }
@@ -92,8 +95,8 @@ export class Talk {
 
   /** What is said instead of an answer; neither it nor the question is part of the conversation. @param {string} asked @param {string} words */
   decline(asked, words) {
-    this.put(`asked-${this.messages.size}`, question(asked));
-    this.put(`declined-${this.messages.size}`, make("article", { class: "message declined" }, make("p", {}, words)));
+    this.put(`${OURS}${this.messages.size}`, question(asked));
+    this.put(`${OURS}${this.messages.size}`, make("article", { class: "message declined" }, make("p", {}, words)));
     this.spoken.textContent = words;
     this.follower.toEnd();
     this.became("ended");

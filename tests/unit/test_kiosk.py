@@ -248,9 +248,14 @@ async def test_a_screen_that_comes_back_in_time_goes_on(screen: Screen) -> None:
     visit = screen.kiosk.visits.find(screen.id)
     screen.leave()
     assert visit.leaving is not None
-    with VisitEvents(screen.kiosk, visit)(Mailbox(), ""):
-        assert visit.leaving is None
-    assert screen.kiosk.visits.find(screen.id) is visit
+    screen.events = Mailbox()
+    with VisitEvents(screen.kiosk, visit)(screen.events, ""):
+        assert visit.leaving is None and screen.kiosk.visits.find(screen.id) is visit
+        await screen.ask()
+        await screen.answered()
+        assert events(screen.events, "mine")[-1] == [visit.chat.conversation.path()[1].request]
+        await screen.end()
+        assert screen.events.closed, "the screen hears that its visit is over"
 
 
 async def test_a_question_whose_visit_ends_meanwhile_frees_its_lane(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,6 +85,7 @@ class Visits:
         """Somebody has come."""
         id = secrets.token_hex(16)
         visit = self._visits[id] = Visit(id, await self._chats.library.open(secrets.token_hex(16), id))
+        visit.chat.held = True
         self.begun += 1
         self._expect(visit)
         return visit
