@@ -18,7 +18,7 @@ CANARY = "canary7f"
 
 
 def test_a_visit_before_the_real_engine(browser: Browser, tmp_path: Path) -> None:
-    file = kiosk_file(tmp_path, together_tokens="16", max_tokens="60")
+    file = kiosk_file(tmp_path, together_tokens="16", max_tokens="60", idle_seconds="3600")  # a busy machine starts slowly
     with running_app("--kiosk", str(file)) as app:
         context = browser.new_context(viewport={"width": 1920, "height": 1080}, has_touch=True, locale="en-US")
         page = context.new_page()

@@ -96,7 +96,7 @@ async def _load(app: App) -> None:
     app.supervisor.start()
     if app.npu_metrics is not None:
         app.npu_metrics.start()
-    if app.kiosk is not None:
+    if app.kiosk is not None:  # its page is there already, and needs no Gradio
         return
     await app.supervisor.imported.wait()
     try:
