@@ -47,6 +47,10 @@ def _command(name: str, arguments: list[str]) -> int:
         from webui.rbln import model_repository
 
         return model_repository.main(arguments)
+    if name == "kiosk-pin":
+        from webui.kiosk import pin
+
+        return pin.main(arguments)
     from webui.demo_model import training
 
     return training.main(arguments)

@@ -182,6 +182,48 @@ class DemoFull(WebuiError):
     sentence = "{running} demonstration requests are there already; {limit} at once is the limit. Stop them or wait."
 
 
+class VisitOver(WebuiError):
+    code = "visit_over"
+    http_status = 404
+    sentence = "This visit is over. Touch the screen to begin a new one."
+
+
+class NoMoreQuestions(WebuiError):
+    code = "no_more_questions"
+    http_status = 429
+    sentence = "That were {limit} questions, as many as one visit has. Touch “Start over” to begin a new one."
+
+
+class QuestionTooLong(WebuiError):
+    code = "question_too_long"
+    http_status = 413
+    sentence = "The question has {length} characters; {limit} are the limit. Shorten it."
+
+
+class TooManyQuestions(WebuiError):
+    code = "too_many_questions"
+    http_status = 429
+    sentence = "Very many people are asking just now. Try again in {seconds} s."
+
+
+class ComparisonRunning(WebuiError):
+    code = "comparison_running"
+    http_status = 409
+    sentence = "Somebody is running this already on another screen. Try again in a moment."
+
+
+class PinWrong(WebuiError):
+    code = "pin_wrong"
+    http_status = 403
+    sentence = "That is not the PIN."
+
+
+class PinLocked(WebuiError):
+    code = "pin_locked"
+    http_status = 429
+    sentence = "There were too many wrong tries. Try again in {seconds} s."
+
+
 class ShuttingDown(WebuiError):
     code = "shutting_down"
     http_status = 503

@@ -38,6 +38,7 @@ class Chat:
     Attributes:
         unread: whether the history could not be asked what it has of this conversation.
         gone: whether it was deleted for good; nothing of it is kept any more.
+        held: whether somebody goes on with it who may not be watching at the moment; it is not forgotten meanwhile.
     """
 
     def __init__(self, conversation: Conversation, channel: Channel, owner: Visitor) -> None:
@@ -48,6 +49,7 @@ class Chat:
         self.abandoned: asyncio.TimerHandle | None = None
         self.unread = False
         self.gone = False
+        self.held = False
 
     def view(self) -> dict[str, Any]:
         """The whole conversation as a page draws it."""
@@ -380,6 +382,16 @@ class Library:
             del self._deleted[id]
             self._end(chat)
 
+    def wipe(self, name: str) -> None:
+        """Ends a visitor's conversations at once and leaves nothing of them in memory; what the history has stays there."""
+        visitor = self._visitors.pop(name, None)
+        for chat in visitor.chats.values() if visitor is not None else ():
+            self._chats.pop(chat.conversation.id, None)
+            if chat.turn is not None:
+                chat.turn.stop()
+            self._end(chat)
+        render.cache_clear()  # it has finished texts by what stands in them
+
     def _purged(self, purged: list[Purged]) -> None:
         """The history deleted these for good: what was deleted, and what grew too old."""
         for each in purged:
@@ -446,11 +458,12 @@ class Library:
             self._forget(min(idle, key=lambda chat: chat.conversation.heading.updated))
 
     def _can_be_forgotten(self, chat: Chat) -> bool:
-        return chat.turn is None and not chat.channel.watchers and not self.history.is_behind(chat.owner.name)
+        return chat.turn is None and not chat.held and not chat.channel.watchers and not self.history.is_behind(chat.owner.name)
 
     def forget_if_unused(self, chat: Chat) -> None:
         """A conversation that nobody watches and nobody wrote in leaves nothing behind."""
-        if not len(chat.conversation) and not chat.channel.watchers and self._chats.get(chat.conversation.id) is chat:
+        used = len(chat.conversation) or chat.held or chat.channel.watchers
+        if not used and self._chats.get(chat.conversation.id) is chat:
             self._forget(chat)
 
     def _forget(self, chat: Chat) -> None:

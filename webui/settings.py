@@ -31,7 +31,9 @@ from webui.rbln.engine_config import read_engine_config
 log = logging.getLogger(__name__)
 
 ENVIRONMENT_PREFIX = "WEBUI_"
-DEMO_MODEL = Path(__file__).resolve().parent.parent / "assets" / "demo_model"
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
+DEMO_MODEL = ASSETS / "demo_model"
+KIOSK_FILE = ASSETS / "kiosk.toml"
 NEEDED = {  # engine -> setting that it needs -> what that is
     "openai": {"base_url": "the server's address"},
     "triton": {"url": "the server's address", "tokenizer": "the model's tokenizer, which the server keeps"},
@@ -40,6 +42,7 @@ COMMANDS = {
     "compile": "compile a model for Rebellions' NPUs",
     "check": "say whether the app would start with these settings, and why not",
     "add-user": "add a user who may log in, or change a password",
+    "kiosk-pin": "ask for a PIN and print its hash for the kiosk's file",
     "export-triton": "write a model repository for Triton's vLLM backend that serves a compiled model",
     "train-demo-model": "train the small model that ships in assets/demo_model",
 }
@@ -54,12 +57,10 @@ def _setting(
     high: float | None = None,
     choices: tuple[str, ...] = (),
     secret: bool = False,
+    alone: str | None = None,
 ) -> Any:
-    return field(
-        default=default,
-        repr=not secret,
-        metadata={"help": help, "group": group, "low": low, "high": high, "choices": choices, "secret": secret},
-    )
+    metadata = {"help": help, "group": group, "low": low, "high": high, "choices": choices, "secret": secret, "alone": alone}
+    return field(default=default, repr=not secret, metadata=metadata)
 
 
 def _engine(help: str, *, default: Any = None, **limits: Any) -> Any:
@@ -111,6 +112,9 @@ class Settings:
     )
     keep_days: float | None = _setting(
         None, "days without a word after which a conversation is deleted for good; not given: never", low=0.01
+    )
+    kiosk: str | None = _setting(
+        None, "the page of a kiosk instead, as its file says; without a file as assets/kiosk.toml says", alone=str(KIOSK_FILE)
     )
     log_level: str = _setting("info", "how much the terminal shows", choices=("debug", "info", "warning", "error"))
 
@@ -236,6 +240,8 @@ def _argument(name: str) -> dict[str, Any]:
         return {**options, "action": argparse.BooleanOptionalAction}
     if _kind(name) is tuple:
         options["action"] = "append"
+    if f.metadata["alone"] is not None:
+        options |= {"nargs": "?", "const": f.metadata["alone"]}
     return {**options, "metavar": "|".join(f.metadata["choices"]) or name.rpartition("_")[2].upper()}
 
 

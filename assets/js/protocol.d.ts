@@ -222,6 +222,32 @@ export interface BoardFrame {
   saved?: Saved | null;
 }
 
+/**
+ * One way of running the same prompts: tokens of each answer, from when to when it had its lane (null: not yet), seconds so
+ * far, tokens per second.
+ */
+export interface Way {
+  tokens: number[];
+  spans: Array<[number, number] | null>;
+  seconds: number;
+  rate: number;
+}
+
+/** One at a time against together, as far as it has come. */
+export interface Comparison {
+  phase: "reading" | "single" | "together" | "done" | "stopped" | "failed";
+  prompts: string[];
+  /** Tokens that each answer gets. */
+  length: number;
+  lanes: number;
+  single: Way;
+  together: Way;
+  /** Requests of others that were in the batch meanwhile. */
+  others: number;
+  factor: number | null;
+  error: Problem | null;
+}
+
 export interface Budget {
   /** null where the engine's server does not say. */
   used: number | null;
@@ -240,6 +266,7 @@ export interface Events {
   chats_changed: ChatsChanged;
   mine: number[];
   board: BoardFrame;
+  together: Comparison;
   /** The tab shows another conversation now. */
   chat: string;
   /** Another model was chosen. */

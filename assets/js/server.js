@@ -189,7 +189,7 @@ export async function whyRefused(address) {
  * @param {string} address
  * @param {object} [content]  a file is sent as it is, anything else as JSON
  */
-async function request(method, address, content) {
+export async function request(method, address, content) {
   const answer = await reach(address, {
     method,
     headers: { "Content-Type": "application/json", "X-Batchat": "1" },

@@ -27,10 +27,14 @@ export function otherLanguage() {
 
 /** Shows the page in another language, from now on and in later visits. */
 export async function switchLanguage() {
-  const next = otherLanguage();
+  await showLanguage(otherLanguage());
+  remember(REMEMBERED, language);
+}
+
+/** Shows the page in this language from now on; nothing is remembered. @param {string} next */
+export async function showLanguage(next) {
   await load(next);
   language = next;
-  remember(REMEMBERED, next);
   document.documentElement.lang = next;
   emit("language", next);
 }
@@ -43,6 +47,11 @@ export async function switchLanguage() {
 export function say(key, values = {}) {
   const sentence = loaded.get(language)?.[key] ?? key;
   return sentence.replace(/\{(\w+)\}/g, (hole, name) => String(values[name] ?? hole));
+}
+
+/** The sentence of a key in a language that may not be the page's; `loadAll` comes before. @param {string} wanted @param {string} key */
+export function sayIn(wanted, key) {
+  return loaded.get(wanted)?.[key] ?? key;
 }
 
 /**

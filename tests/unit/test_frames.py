@@ -94,6 +94,17 @@ def test_a_new_engine_is_told_in_full_to_everybody() -> None:
     assert frame["engine"] == told
 
 
+def test_an_engine_that_starts_again_after_many_steps_is_told_too() -> None:
+    board = Board(1)
+    frames = Frames(board)
+    for _ in range(5):
+        board.stepped(Step(running=0, waiting=0, sequences=1))
+    assert frames.frame() is not None
+    board.reset(EngineFacts(1))
+    frame = frames.frame()
+    assert frame is not None and frame["full"] and frame["steps"] == []
+
+
 def test_times_are_milliseconds_since_the_boards_birth() -> None:
     clock = Clock()
     board = Board(1, clock)

@@ -44,7 +44,8 @@ class Frames:
         is a new engine."""
         board, now = self._board, self._board.clock()
         changed, start_over = board.changed()
-        ticks = board.steps.last(min(board.steps.count - self._told_steps, ENDED_AT_MOST))
+        told = 0 if start_over else self._told_steps  # a new engine's steps are counted anew
+        ticks = board.steps.last(min(board.steps.count - told, ENDED_AT_MOST))
         if not (changed or ticks or start_over) and now - self._frame_at < SECOND:
             return None
         self._frame_at, self._told_steps = now, board.steps.count

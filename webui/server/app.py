@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import webui
@@ -25,16 +25,18 @@ from webui.admission import Admission
 from webui.batch.board import Board
 from webui.batch.frames import Frames
 from webui.chats import Chats
-from webui.data_folder import DATABASE, DataFolder
+from webui.data_folder import DATABASE, NONE, DataFolder
 from webui.demo_traffic import DemoTraffic
 from webui.engines.registry import Backend, Registry
 from webui.errors import BadSetting, Internal, WebuiError
 from webui.history.keeper import History
+from webui.kiosk.kiosk import Kiosk
 from webui.rbln.metrics_exporter import MetricsExporter
 from webui.server.board_api import BoardApi
 from webui.server.chat_api import ChatApi
 from webui.server.fronts import Front, Fronts
 from webui.server.gate import Gate, account_routes
+from webui.server.kiosk_api import KioskApi
 from webui.server.list_api import ListApi
 from webui.server.login import Login
 from webui.server.metrics import Metrics
@@ -77,8 +79,10 @@ class App:
         self.settings = settings
         self.registry = Registry(settings, self._engine_changed)
         self.board, self.supervisor = self.registry.usual.board, self.registry.usual.supervisor
-        data = DataFolder(settings.data_dir)
-        self.history = History(_database(settings, data), settings.keep_days, self._history_changed)
+        # Nothing of whoever uses a kiosk is kept.
+        data = DataFolder(settings.data_dir if settings.kiosk is None else NONE)
+        database = _database(settings, data) if settings.kiosk is None else None
+        self.history = History(database, settings.keep_days, self._history_changed)
         self._key = data.key()
         admission = Admission(settings.max_waiting, lanes=lambda: sum(each.board.lanes.count for each in self.registry))
         self.chats = Chats(self.supervisor, self.board, settings, admission, self.history)
@@ -87,6 +91,7 @@ class App:
         self.api = OpenAIApi(local.supervisor, local.board, admission, settings)
         self.demo, self.frames = self.fronts.usual.demo, self.fronts.usual.frames
         self.everybody = self.fronts.usual.everybody
+        self.kiosk = self._kiosk(settings)
         self.page = Page()
         self.npu_metrics = _npu_metrics(settings, self.board)
         self.asgi = self._assemble()
@@ -102,8 +107,23 @@ class App:
             app = Gate(app, keeper, self.api.has_own_door)
         return SecurityHeaders(Forwarded(app, self.settings.trusted_proxy))
 
-    def _page_routes(self, login: Login | None) -> Starlette:
+    def _kiosk(self, settings: Settings) -> Kiosk | None:
+        if settings.kiosk is None:
+            return None
+        return Kiosk(settings.kiosk, self.chats, self.supervisor, self.board, self.demo, settings.grace)
+
+    def _is_here(self, visitor: str) -> bool:
+        """Whether whoever asked for demonstration requests still looks."""
+        return self.chats.library.is_here(visitor) if self.kiosk is None else self.kiosk.attract.watchers > 0
+
+    def _pages(self, board_api: BoardApi) -> list[BaseRoute]:
+        """The chat page with what it asks, or the kiosk's."""
+        if self.kiosk is not None:
+            return [*KioskApi(self.kiosk, self.everybody, self.supervisor).routes()]
         chat_api = ChatApi(self.chats, self.fronts)
+        return [*ListApi(self.chats.library).routes(), *chat_api.routes(), *board_api.demo_routes(), Mount("/", self.page)]
+
+    def _page_routes(self, login: Login | None) -> Starlette:
         metrics = Metrics(self.fronts, self.chats)
         board_api = BoardApi(self.fronts)
         return Starlette(
@@ -113,14 +133,12 @@ class App:
                 *account_routes(),
                 Route("/api/status", self._status),
                 Route("/metrics", metrics.scrape),
-                *ListApi(self.chats.library).routes(),
-                *chat_api.routes(),
                 *board_api.routes(),
                 Route("/board", wall),
                 *(Mount(f"/assets/{folder}", Assets(directory=ASSETS / folder)) for folder in PUBLIC),
-                Mount("/", self.page),
+                *self._pages(board_api),
             ],
-            middleware=[] if self.settings.has_login else [self._anonymous()],
+            middleware=self._who_is_who(),
             exception_handlers={WebuiError: self._say_error, HTTPException: _say_http_error, Exception: _say_internal_error},
         )
 
@@ -131,13 +149,16 @@ class App:
         users = Users(self.settings.auth)
         return Login(users, Sessions(self._key, users, self.settings.session_days * DAY), self.settings.root_path)
 
-    def _anonymous(self) -> Middleware:
-        """Each browser is somebody."""
-        return Middleware(VisitorCookie, path=self.settings.root_path, signer=Signer(self._key))
+    def _who_is_who(self) -> list[Middleware]:
+        """A browser's cookie, unless a login names who it is; a kiosk's screen gets none, for nobody who comes later is the
+        same person."""
+        if self.settings.has_login or self.kiosk is not None:
+            return []
+        return [Middleware(VisitorCookie, path=self.settings.root_path, signer=Signer(self._key))]
 
     def _front(self, backend: Backend) -> Front:
         board, supervisor = backend.board, backend.supervisor
-        demo = DemoTraffic(supervisor, board, self.chats.prompt, self.chats.library.is_here, self.settings.grace)
+        demo = DemoTraffic(supervisor, board, self.chats.prompt, self._is_here, self.settings.grace)
         frames = Frames(board, lambda: demo.count)
 
         def choice() -> dict[str, Any]:
@@ -165,7 +186,8 @@ class App:
 
     async def _status(self, request: Request) -> Response:
         engine = self.supervisor.engine
-        status: dict[str, Any] = {**self.everybody.status(), "version": webui.__version__, "page": self.page.mounted}
+        status: dict[str, Any] = {**self.everybody.status(), "version": webui.__version__}
+        status["page"] = self.page.mounted or self.kiosk is not None
         if engine is not None:
             status |= {"effective": engine.info.effective, "versions": engine.info.versions}
         status["requests"] = {"running": self.board.step.running, "waiting": self.board.step.waiting}

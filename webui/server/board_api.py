@@ -37,6 +37,11 @@ class BoardApi:
             Route("/api/board", self.snapshot),
             Route("/api/board/trace", self.trace),
             Route("/api/board/requests.csv", self.table),
+        ]
+
+    def demo_routes(self) -> list[Route]:
+        """Those of the demonstration."""
+        return [
             Route("/api/demo", self.start_demo, methods=["POST"]),
             Route("/api/demo", self.stop_demo, methods=["DELETE"]),
         ]

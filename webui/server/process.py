@@ -130,6 +130,8 @@ async def _load(app: App) -> None:
     app.registry.start()
     if app.npu_metrics is not None:
         app.npu_metrics.start()
+    if app.kiosk is not None:  # its page is there already, and needs no Gradio
+        return
     await app.supervisor.imported.wait()
     try:
         await app.page.mount(app.settings.root_path)

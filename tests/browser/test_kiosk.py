@@ -1,0 +1,528 @@
+"""The kiosk's screen: every way from one screen to the next, by touch and by keyboard, and that nothing of a visitor stays."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import unicodedata
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import picture
+from tests.browser.kiosk_screen import ENDLESS, LONG, Screen, screen
+from tests.paced_engine import WORDS, ServedApp, kiosk_file, served_app
+from webui.kiosk.pin import hash_pin
+
+pytestmark = pytest.mark.browser
+
+PIN = "246810"
+CANARY = "canary7f"
+TWO_KEYS = {
+    **{"ㅘ": "ㅗㅏ", "ㅙ": "ㅗㅐ", "ㅚ": "ㅗㅣ", "ㅝ": "ㅜㅓ", "ㅞ": "ㅜㅔ", "ㅟ": "ㅜㅣ", "ㅢ": "ㅡㅣ"},
+    **{
+        "ㄳ": "ㄱㅅ",
+        "ㄵ": "ㄴㅈ",
+        "ㄶ": "ㄴㅎ",
+        "ㄺ": "ㄹㄱ",
+        "ㄻ": "ㄹㅁ",
+        "ㄼ": "ㄹㅂ",
+        "ㄽ": "ㄹㅅ",
+        "ㄾ": "ㄹㅌ",
+        "ㄿ": "ㄹㅍ",
+    },
+    **{"ㅀ": "ㄹㅎ", "ㅄ": "ㅂㅅ"},
+}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
+    file = kiosk_file(
+        tmp_path_factory.mktemp("kiosk"),
+        attract_requests="0",
+        max_turns="4",
+        requests_per_minute="1000",
+        together_tokens="8",
+        blocked_words="['naughty']",
+        blocked_answer="{ en = 'Let us talk about bread.', ko = '빵 이야기를 해요.' }",
+        admin_pin_hash=f"'{hash_pin(PIN)}'",
+    )
+    with pytest.MonkeyPatch.context() as patch, served_app(patch, "--kiosk", str(file), "--grace", "120") as app:
+        yield app
+
+
+@pytest.fixture
+def told(served: ServedApp) -> Iterator[ServedApp]:
+    """The app, its engine as it was at the start."""
+    yield served
+    served.script.words = WORDS
+    served.script.starts.set()
+    served.script.steps.set()
+
+
+def shown(page: Page) -> str:
+    return page.locator(".talk").inner_text()
+
+
+# Hangul
+
+
+def keys_of(text: str) -> str:
+    """The keys of the two-set layout that write a text, by Unicode's own decomposition."""
+    keys = ""
+    for part in unicodedata.normalize("NFD", text):
+        name = unicodedata.name(part)
+        jamo = unicodedata.lookup("HANGUL LETTER " + name.split(" ", 2)[2]) if name.startswith("HANGUL") else part
+        keys += TWO_KEYS.get(jamo, jamo)
+    return keys
+
+
+COMPOSE = """async (words) => {
+  const { addJamo, erase, isJamo } = await import("./assets/js/hangul.js");
+  return words.map(([word, keys]) => {
+    let text = "";
+    for (const key of keys) text = isJamo(key) ? addJamo(text, key) : text + key;
+    const written = text;
+    let erasures = 0;
+    while (text && erasures < 100) { text = erase(text); erasures += 1; }
+    return [word, written, erasures];
+  });
+}"""
+
+
+def test_every_syllable_is_written_by_its_keys_and_erased_jamo_by_jamo(browser: Browser, told: ServedApp) -> None:
+    assert keys_of("한값") == "ㅎㅏㄴㄱㅏㅂㅅ"
+    syllables = [chr(code) for code in range(0xAC00, 0xD7A4)]
+    with screen(browser, told) as one:
+        results = one.page.evaluate(COMPOSE, [[each, list(keys_of(each))] for each in syllables])
+    assert [word for word, written, _ in results if written != word] == []
+    assert [word for word, _, erasures in results if erasures != len(keys_of(word))] == []
+
+
+def test_syllables_behind_each_other_divide_as_they_should(browser: Browser, told: ServedApp) -> None:
+    chance = random.Random(7)
+    ends = ["가", "각", "갂", "값", "닭", "삶", "과", "괅", "의", "ㅋ"]
+    words = ["".join(pair) for pair in itertools.product(ends[:-1], ["아", "가", "까", "사", "싸", "따", "하", "와"])]
+    words += ["".join(chr(chance.randrange(0xAC00, 0xD7A4)) for _ in range(chance.randint(2, 6))) for _ in range(3000)]
+    words += ["안녕하세요 여러분", "값이 얼마예요?", "ㅋㅋㅋ", "ㅠㅠ", "닭이 없어요", "뷁"]
+    with screen(browser, told) as one:
+        results = one.page.evaluate(COMPOSE, [[each, list(keys_of(each))] for each in words])
+    assert [(word, written) for word, written, _ in results if written != word] == []
+
+
+# The state
+
+
+STATES = """async (changes) => {
+  const { atRest, next, secondsLeft } = await import("./assets/js/kiosk_state.js");
+  const times = { idle: 60000, warning: 20000 };
+  let state = atRest();
+  return changes.map((change) => {
+    state = next(state, change, times);
+    return [state.warned === null ? state.screen : `${state.screen}!`, secondsLeft(state, change.at ?? 0, times)];
+  });
+}"""
+
+
+def test_what_follows_what(browser: Browser, told: ServedApp) -> None:
+    def at(type: str, seconds: float = 0, **more: object) -> dict[str, object]:
+        return {"type": type, "at": seconds * 1000, **more}
+
+    engine = {"type": "engine", "ready": True}
+    story = [
+        (engine, "attract"),
+        (at("tick", 999), "attract"),
+        (at("write", 0), "attract"),
+        (at("begin", 0), "ready"),
+        (at("tick", 59), "ready"),
+        (at("touch", 59), "ready"),
+        (at("tick", 118), "ready"),
+        (at("tick", 119), "ready!"),
+        (at("tick", 138), "ready!"),
+        (at("touch", 138), "ready"),
+        (at("write", 139), "asking"),
+        (at("asked", 140), "waiting"),
+        (at("tick", 500), "waiting"),
+        ({"type": "text"}, "streaming"),
+        (at("tick", 900), "streaming"),
+        ({"type": "ended"}, "answered"),
+        (at("tick", 959), "answered"),
+        (at("tick", 960), "answered!"),
+        (at("tick", 979), "answered!"),
+        (at("tick", 980), "attract"),
+        (at("begin", 1000), "ready"),
+        (at("compare", 1001), "together"),
+        ({"type": "running", "running": True}, "together"),
+        (at("tick", 1500), "together"),
+        ({"type": "running", "running": False}, "together"),
+        (at("tick", 1560), "together!"),
+        (at("over", 1561), "attract"),
+        (at("begin", 2000), "ready"),
+        (at("asked", 2001), "waiting"),
+        ({"type": "engine", "ready": False}, "waiting"),
+        (at("tick", 2060), "waiting"),
+        (at("tick", 2061), "waiting!"),
+        (at("tick", 2081), "attract"),
+    ]
+    with screen(browser, told) as one:
+        results = one.page.evaluate(STATES, [change for change, _ in story])
+    assert [name for name, _ in results] == [name for _, name in story]
+    assert results[7][1] == 20 and results[8][1] == 1
+
+
+# A visit
+
+
+def test_a_visit_by_touch(browser: Browser, told: ServedApp) -> None:
+    with screen(browser, told) as one:
+        page = one.page
+        expect(page.locator(".poster .bubble")).not_to_be_empty()
+        assert [each.inner_text() for each in page.locator("[data-action=begin]").all()] == [
+            "Touch to begin",
+            "화면을 터치하세요",
+        ]
+        one.begin("en")
+        assert 4 <= page.locator("[data-action=ask]").count() <= 8
+        told.script.steps.clear()
+        one.touch("ask")
+        one.shows("waiting")
+        expect(page.locator("[data-action=stop]")).to_be_enabled()
+        told.script.words = ENDLESS
+        told.script.steps.set()
+        one.shows("streaming")
+        one.touch("stop")
+        one.shows("answered")
+        expect(page.locator(".mark")).to_contain_text("topped", timeout=LONG)
+        expect(page.locator("[data-action=stop]")).to_be_disabled()
+        told.script.words = "See [this](https://example.org) and `that`. "
+        one.touch("write")
+        one.shows("asking")
+        one.write("hi")
+        page.locator(".keys .space").tap()
+        one.write("you?")
+        one.touch("send")
+        one.shows("answered")
+        expect(page.locator(".bubble").nth(1)).to_have_text("hi you?")
+        expect(page.locator(".blocks").nth(1)).to_contain_text("See this and that.", timeout=LONG)
+        assert page.locator(".talk a, .talk button").count() == 0, "nothing leads out"
+        one.touch("over")
+        one.shows("attract")
+        assert page.locator(".bubble").count() == 1, "the poster's"
+        one.is_free()
+
+
+def test_a_visit_by_keyboard_alone(browser: Browser, told: ServedApp) -> None:
+    with screen(browser, told) as one:
+        page = one.page
+        page.keyboard.press("Enter")
+        one.shows("ready")
+        page.locator("[data-action=write]").focus()
+        page.keyboard.press("Enter")
+        one.shows("asking")
+        expect(page.locator(".field")).to_be_focused()
+        page.keyboard.type("What is it?")
+        page.keyboard.press("Enter")
+        one.shows("answered")
+        expect(page.locator(".bubble")).to_have_text("What is it?")
+        for _ in range(20):
+            if page.evaluate("document.activeElement?.dataset?.action") == "over":
+                break
+            page.keyboard.press("Tab")
+        page.keyboard.press("Space")
+        one.shows("attract")
+
+
+def test_hangul_is_written_on_the_screen(browser: Browser, told: ServedApp) -> None:
+    with screen(browser, told) as one:
+        one.begin("ko")
+        one.touch("write")
+        one.write("ㄷㅏㄹㄱㅣ")
+        field = one.page.locator(".field")
+        expect(field).to_have_value("달기")
+        for expected in ("달ㄱ", "달", "다"):
+            one.write(["지우기"])  # type: ignore[arg-type]
+            expect(field).to_have_value(expected)
+        one.write(["시프트", "ㅆ", "ㅇ", "ㅓ"])  # type: ignore[arg-type]
+        expect(field).to_have_value("닸어")
+        one.write(["한영 전환", "a", "숫자와 기호", "7"])  # type: ignore[arg-type]
+        expect(field).to_have_value("닸어a7")
+        field.evaluate("field => field.setSelectionRange(1, 1)")
+        one.write(["한영 전환", "ㄱ", "ㅏ"])  # type: ignore[arg-type]
+        expect(field).to_have_value("닸가어a7")
+
+
+def test_a_visit_is_wiped_after_a_warning_and_staying_is_one_touch(browser: Browser, told: ServedApp) -> None:
+    with screen(browser, told, clock=True) as one:
+        page = one.page
+        one.begin()
+        one.pass_time(59)
+        expect(page.get_by_role("alertdialog")).to_be_hidden()
+        one.pass_time(2)
+        expect(page.get_by_role("alertdialog")).to_be_visible(timeout=LONG)
+        page.screenshot(path=picture("kiosk-warning"))
+        one.pass_time(10)
+        one.touch("stay")
+        expect(page.get_by_role("alertdialog")).to_be_hidden(timeout=LONG)
+        told.script.words = ENDLESS
+        one.touch("ask")
+        one.shows("streaming")
+        one.pass_time(200)
+        expect(page.get_by_role("alertdialog")).to_be_hidden()
+        one.touch("stop")
+        one.shows("answered")
+        one.pass_time(62)
+        expect(page.get_by_role("alertdialog")).to_be_visible(timeout=LONG)
+        one.pass_time(21)
+        one.shows("attract")
+        one.is_free()
+
+
+def test_an_engine_that_dies_is_said_and_the_next_question_is_answered(browser: Browser, told: ServedApp) -> None:
+    with screen(browser, told) as one:
+        page = one.page
+        one.begin()
+        told.script.words = ENDLESS
+        one.touch("ask")
+        one.shows("streaming")
+        told.script.starts.clear()
+        told.script.killed.set()
+        one.shows("answered")
+        expect(page.locator(".mark")).to_contain_text("engine", timeout=LONG)
+        expect(page.locator("kiosk-screen")).to_have_attribute("data-engine", "gone", timeout=LONG)
+        expect(page.locator(".news")).to_be_visible()
+        told.script.words = WORDS
+        one.touch("examples")
+        one.touch("ask", 1)
+        one.shows("waiting")
+        told.script.starts.set()
+        one.shows("answered")
+        expect(page.locator("kiosk-screen")).to_have_attribute("data-engine", "here", timeout=LONG)
+        expect(page.locator(".news")).to_be_hidden()
+        expect(page.locator(".blocks").nth(1)).to_contain_text("The batch is a set", timeout=LONG)
+
+
+def test_a_lost_network_is_survived(browser: Browser, told: ServedApp) -> None:
+    with screen(browser, told) as one:
+        one.begin()
+        (visit,) = one.kiosk.visits._visits
+        one.page.context.set_offline(True)
+        told.loop.call_soon_threadsafe(one.kiosk.visits._visits[visit].chat.channel.close)
+        expect(one.page.locator(".news")).to_contain_text("connection is lost", timeout=LONG)
+        one.page.context.set_offline(False)
+        expect(one.page.locator(".news")).to_be_hidden(timeout=LONG)
+        one.touch("ask")
+        one.shows("answered")
+        told.loop.call_soon_threadsafe(one.kiosk.visits.end, one.kiosk.visits.find(visit))
+        one.shows("attract")  # the server does not know the visit any more, as after a power cycle
+        one.begin()
+        one.touch("ask")
+        one.shows("answered")
+
+
+def test_blocked_words_and_too_many_questions_are_answered_politely(browser: Browser, told: ServedApp) -> None:
+    with screen(browser, told) as one:
+        page = one.page
+        one.begin()
+        one.touch("write")
+        page.locator(".field").fill("a naughty thing")
+        one.touch("send")
+        one.shows("answered")
+        expect(page.locator(".declined")).to_have_text("Let us talk about bread.", timeout=LONG)
+        for _ in range(4):
+            one.touch("examples")
+            one.touch("ask")
+            one.shows("answered")
+        one.touch("examples")
+        one.touch("ask")
+        expect(page.locator(".declined").nth(1)).to_contain_text("4 questions", timeout=LONG)
+
+
+def test_one_at_a_time_against_together(browser: Browser, told: ServedApp) -> None:
+    with screen(browser, told) as one:
+        one.begin()
+        one.touch("compare")
+        one.shows("together")
+        expect(one.page.locator(".verdict")).to_contain_text("as fast", timeout=LONG)
+        expect(one.page.locator(".comparison .fine")).to_contain_text("paper on CPU, 4 lanes, 8 prompts of 8 tokens")
+        assert one.page.locator(".side .rows li").count() == 16
+        factor = float(one.page.locator(".verdict").inner_text().split("×")[0].split()[-1])
+        assert factor > 1
+        told.script.steps.clear()
+        one.touch("again")
+        expect(one.page.locator("[data-action=stop]")).to_be_enabled(timeout=LONG)
+        one.touch("stop")
+        expect(one.page.locator(".verdict")).to_contain_text("Stopped", timeout=LONG)
+        one.touch("over")
+        one.shows("attract")
+
+
+# Nothing stays
+
+
+STORED = """async () => JSON.stringify([
+  { ...localStorage }, { ...sessionStorage }, document.cookie, location.href, history.state,
+  await indexedDB.databases(), await caches.keys().catch(() => []),
+  document.documentElement.outerHTML, [...document.querySelectorAll("input,textarea")].map((field) => field.value),
+])"""
+
+
+@pytest.mark.parametrize("way", ["over", "idle", "reload"])
+def test_nothing_of_a_canary_is_left(browser: Browser, told: ServedApp, way: str, caplog: pytest.LogCaptureFixture) -> None:
+    with screen(browser, told, clock=way == "idle") as one:
+        page = one.page
+        requests: list[str] = []
+        page.on("request", lambda request: requests.append(request.url))
+        one.begin("ko")
+        one.touch("large")
+        one.touch("contrast")
+        told.script.words = f"The {CANARY} sings. " * (1 if way == "idle" else 500)
+        one.touch("write")
+        page.locator(".field").fill(f"Where is the {CANARY}?")
+        one.touch("send")
+        expect(page.locator(".talk")).to_contain_text(f"The {CANARY}", timeout=LONG)
+        visit = next(iter(one.kiosk.visits._visits))
+        assert CANARY in page.evaluate(STORED), "the test can see it"
+        if way == "over":
+            one.touch("over")
+        elif way == "reload":
+            page.reload()
+        else:
+            one.shows("answered")
+            one.touch("write")
+            page.locator(".field").fill(f"And {CANARY} not sent")
+            one.pass_time(61)
+            expect(page.get_by_role("alertdialog")).to_be_visible(timeout=LONG)
+            one.pass_time(21)
+        one.shows("attract")
+        one.is_free()
+        expect(page.locator("html")).to_have_attribute("lang", "en", timeout=LONG)
+        left = page.evaluate(STORED)
+        assert CANARY not in left and visit not in left
+        assert "large" not in page.locator("body").get_attribute("class").split()  # type: ignore[union-attr]
+        assert page.context.cookies() == [] and "#" not in page.url and "?" not in page.url
+        assert not any(CANARY in url for url in requests)
+        gone = page.request.get(f"{told.url}api/kiosk/visits/{visit}/stream")
+        assert gone.status == 404
+        assert CANARY not in caplog.text
+
+
+def test_the_page_holds_its_visitor(browser: Browser, told: ServedApp) -> None:
+    with screen(browser, told) as one:
+        page = one.page
+        one.begin()
+        held = """([type, init]) => !document.querySelector("main").dispatchEvent(
+            new (type.startsWith("key") ? KeyboardEvent : MouseEvent)(type, { bubbles: true, cancelable: true, ...init }))"""
+        for event in ("contextmenu", "dragstart", "selectstart", "copy", "cut", "drop", "auxclick"):
+            assert page.evaluate(held, [event, {}]), event
+        for key in (
+            {"key": "p", "ctrlKey": True},
+            {"key": "o", "ctrlKey": True},
+            {"key": "F12"},
+            {"key": "ArrowLeft", "altKey": True},
+        ):
+            assert page.evaluate(held, ["keydown", key]), key
+        for key in ({"key": "+", "ctrlKey": True}, {"key": "Tab"}, {"key": "a"}):
+            assert not page.evaluate(held, ["keydown", key]), key
+        viewport = page.locator("meta[name=viewport]").get_attribute("content") or ""
+        assert "user-scalable" not in viewport and "maximum-scale" not in viewport, "two fingers zoom"
+        assert page.locator("a[href], input[type=file], iframe").count() == 0
+
+
+@pytest.mark.parametrize(("width", "height"), [(1920, 1080), (1080, 1920), (800, 1280)])
+def test_everything_is_large_enough_and_nothing_is_cut(browser: Browser, told: ServedApp, width: int, height: int) -> None:
+    with screen(browser, told, viewport={"width": width, "height": height}, screen={"width": width, "height": height}) as one:
+        page = one.page
+        millimetre = (width**2 + height**2) ** 0.5 / (21.5 * 25.4)
+        assert float(page.evaluate("parseFloat(getComputedStyle(document.body).fontSize)")) == pytest.approx(
+            12 * millimetre, abs=0.1
+        )
+        for language, look in (("en", ""), ("ko", "contrast"), ("en", "large"), ("ko", "large")):
+            one.begin(language)
+            if look:
+                one.touch(look)
+            names = [
+                (None, "ready"),
+                ("write", "asking"),
+                ("examples", "ready"),
+                ("ask", "answered"),
+                ("examples", "ready"),
+                ("compare", "together"),
+            ]
+            for action, name in names:
+                if action:
+                    one.touch(action)
+                one.shows(name)
+                sizes = page.evaluate(SIZES)
+                assert [each for each in sizes if each["width"] < 59.5 or each["height"] < 59.5] == [], name
+                assert [each for each in sizes if each["out"]] == [], name
+                page.screenshot(path=picture(f"kiosk-{width}x{height}-{look or 'usual'}-{language}-{name}"))
+            one.touch("over")
+            one.shows("attract")
+
+
+SIZES = """() => [...document.querySelectorAll("button")].filter((button) => button.checkVisibility()).map((button) => {
+  const { left, right, width, height } = button.getBoundingClientRect();
+  const cut = button.scrollWidth > button.clientWidth + 1;
+  return { name: button.textContent, width, height, out: left < -1 || right > innerWidth + 1 || cut };
+})"""
+
+
+# The corner
+
+
+def open_corner(one: Screen) -> None:
+    brand = one.page.locator(".brand")
+    brand.dispatch_event("pointerdown")
+    expect(one.page.locator(".admin")).to_be_visible(timeout=LONG)
+
+
+def test_a_long_press_and_the_pin_open_the_corner(browser: Browser, told: ServedApp) -> None:
+    with screen(browser, told) as one:
+        page = one.page
+        open_corner(one)
+
+        def enter(pin: str) -> None:
+            for digit in pin:
+                page.locator(".pad").get_by_role("button", name=digit, exact=True).tap()
+            page.locator(".pad").get_by_role("button", name="OK").tap()
+
+        enter("1111")
+        expect(page.locator(".admin .words")).to_have_text("That is not the PIN.", timeout=LONG)
+        enter(PIN)
+        expect(page.locator(".admin table")).to_contain_text("paced 1.0", timeout=LONG)
+        page.screenshot(path=picture("kiosk-admin"))
+        page.get_by_role("button", name="Read the file again").tap()
+        expect(page.locator(".admin .words")).to_contain_text("read again", timeout=LONG)
+        page.get_by_role("button", name="Reload the page").tap()
+        one.shows("attract")
+        expect(page.locator(".admin")).to_be_hidden()
+
+
+def test_many_visits_leave_nothing_behind(browser: Browser, told: ServedApp) -> None:
+    with screen(browser, told) as one:
+
+        def count() -> tuple[int, int]:
+            session = one.page.context.new_cdp_session(one.page)
+            session.send("HeapProfiler.collectGarbage")
+            counters = session.send("Memory.getDOMCounters")
+            session.detach()
+            return int(counters["nodes"]), int(counters["jsEventListeners"])
+
+        def visit(number: int) -> None:
+            one.begin("ko" if number % 2 else "en")
+            one.touch("ask")
+            one.shows("answered")
+            one.touch("over")
+            one.shows("attract")
+
+        for number in range(6):
+            visit(number)
+        nodes, listeners = count()
+        for number in range(24):
+            visit(number)
+        more_nodes, more_listeners = count()
+        assert more_nodes - nodes < 24 and more_listeners - listeners < 24, "less than one of each visit"
+        one.is_free()
+        library = told.app.chats.library
+        assert (library._visitors, library._chats) == ({}, {})
