@@ -43,6 +43,10 @@ def _command(name: str, arguments: list[str]) -> int:
         from webui.rbln import model_repository
 
         return model_repository.main(arguments)
+    if name == "evaluate":
+        from webui.evaluation import command
+
+        return command.main(arguments)
     from webui.demo_model import training
 
     return training.main(arguments)

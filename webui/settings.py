@@ -18,7 +18,7 @@ import tomllib
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ DEMO_MODEL = Path(__file__).resolve().parent.parent / "assets" / "demo_model"
 COMMANDS = {
     "compile": "compile a model for Rebellions' NPUs",
     "check": "say whether the app would start with these settings, and why not",
+    "evaluate": "ask a file of prompts of one variant or more, score the answers and write reports",
     "export-triton": "write a model repository for Triton's vLLM backend that serves a compiled model",
     "train-demo-model": "train the small model that ships in assets/demo_model",
 }
@@ -225,6 +226,22 @@ def load(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
     settings = Settings(**values, given=frozenset(values))
     _check_together(settings)
     return settings
+
+
+def with_values(settings: Settings, values: Mapping[str, Any], where: str) -> Settings:
+    """These settings with others of an engine in their place, as an evaluation's variant names them.
+
+    Args:
+        values: by the settings' names, as a TOML file has them.
+        where: in what they stand, for the error.
+
+    Raises:
+        BadSetting
+    """
+    checked = {name: _checked(name, value, f"{name} in {where}") for name, value in values.items()}
+    changed = replace(settings, **checked, given=settings.given.union(checked))
+    _check_together(changed)
+    return changed
 
 
 def _check_together(settings: Settings) -> None:
