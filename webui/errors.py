@@ -317,6 +317,12 @@ class DatabaseTooNew(WebuiError):
     sentence = "A later version of the app has written to this database (its schema is {revision}). Start that version."
 
 
+class EvaluationNotFound(WebuiError):
+    code = "evaluation_not_found"
+    http_status = 404
+    sentence = "There is no such run here. It may have been deleted, or belong to somebody else."
+
+
 class NotAnExport(WebuiError):
     code = "not_an_export"
     http_status = 400

@@ -94,6 +94,10 @@ class Settings:
     keep_days: float | None = _setting(
         None, "days without a word after which a conversation is deleted for good; not given: never", low=0.01
     )
+    evaluation_concurrency: int | None = _setting(
+        None, "rows of the page's evaluations in the engine at once; not given: one less than there are lanes", low=1
+    )
+    variants: str | None = _setting(None, "folder of variants (TOML) that the evaluation pages offer")
     log_level: str = _setting("info", "how much the terminal shows", choices=("debug", "info", "warning", "error"))
 
     engine: str = _remote(

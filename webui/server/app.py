@@ -22,17 +22,22 @@ from webui.admission import Admission
 from webui.batch.board import Board
 from webui.batch.frames import Frames
 from webui.chats import Chats
-from webui.data_folder import DATABASE, DataFolder
+from webui.data_folder import DATABASE, EVALUATIONS, DataFolder
 from webui.demo_traffic import DemoTraffic
 from webui.engines.base import EngineFactory
 from webui.engines.local import LocalEngines
 from webui.engines.supervisor import Supervisor
 from webui.engines.triton_server import TritonEngines
 from webui.errors import BadSetting, Internal, WebuiError
+from webui.evaluation.comparisons import Comparisons
+from webui.evaluation.evaluations import Evaluations
+from webui.evaluation.variants import read_variant
+from webui.evaluation.votes import Votes
 from webui.history.keeper import History
 from webui.rbln.metrics_exporter import MetricsExporter
 from webui.server.board_api import BoardApi
 from webui.server.chat_api import ChatApi
+from webui.server.evaluation_api import EvaluationApi
 from webui.server.list_api import ListApi
 from webui.server.metrics import Metrics
 from webui.server.openai_api import OpenAIApi
@@ -77,6 +82,9 @@ class App:
         self.chats = Chats(self.supervisor, self.board, settings, admission, self.history)
         self.api = OpenAIApi(self.supervisor, self.board, admission, settings)
         self.demo = DemoTraffic(self.supervisor, self.board, self.chats.prompt, self.chats.library.is_here, settings.grace)
+        runs = None if data.path is None else data.path / EVALUATIONS
+        self.evaluations = Evaluations(self.supervisor, self.board, self.chats.prompt, settings, runs)
+        self.comparisons = Comparisons(self.supervisor, self.board, self.chats.prompt, Votes(self.history))
         self.frames = Frames(self.board, lambda: self.demo.count)
         self.everybody = Everybody(self.supervisor, self.frames, self.history)
         self.page = Page()
@@ -87,6 +95,7 @@ class App:
         chat_api = ChatApi(self.chats, self.everybody, self.supervisor)
         metrics = Metrics(self.board, self.chats, self.everybody, self.demo)
         board_api = BoardApi(self.board, self.frames, self.demo)
+        evaluation_api = EvaluationApi(self.evaluations, self.comparisons, _variants(self.settings))
         page = Starlette(
             routes=[
                 Route("/health", self._health),
@@ -95,6 +104,7 @@ class App:
                 *ListApi(self.chats.library).routes(),
                 *chat_api.routes(),
                 *board_api.routes(),
+                *evaluation_api.routes(),
                 Route("/board", wall),
                 *(Mount(f"/assets/{folder}", Assets(directory=ASSETS / folder)) for folder in PUBLIC),
                 Mount("/", self.page),
@@ -131,6 +141,20 @@ class App:
     async def _say_error(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, WebuiError)
         return JSONResponse({"error": error.as_dict()}, error.http_status, self.api.retry_after(error))
+
+
+def _variants(settings: Settings) -> Path | None:
+    """The folder of variants.
+
+    Raises:
+        BadInput: if one of them cannot be read.
+    """
+    if settings.variants is None:
+        return None
+    folder = Path(settings.variants)
+    for path in folder.glob("*.toml"):
+        read_variant(path)
+    return folder
 
 
 def _npu_metrics(settings: Settings, board: Board) -> MetricsExporter | None:

@@ -57,6 +57,7 @@ class ChatApi:
             Route(chat + "/stop", self.stop, methods=["POST"]),
             Route(chat + "/version", self.version, methods=["POST"]),
             Route(chat + "/budget", self.budget, methods=["POST"]),
+            Route(chat + "/feedback", self.feedback, methods=["POST"]),
             Route(chat + "/branch", self.branch, methods=["POST"]),
         ]
 
@@ -114,6 +115,12 @@ class ChatApi:
             text, system = text_in(body, "text"), text_in(body, "system")
             budget = await self._chats.budget(chat, text, system, self._sampling(body))
         return JSONResponse(asdict(budget))
+
+    async def feedback(self, request: Request) -> Response:
+        """What the visitor says of an answer."""
+        async with self._opened(request) as (chat, body):
+            self._chats.say_of(chat, text_in(body, "message"), text_in(body, "thumb"), text_in(body, "reason"))
+        return JSONResponse({})
 
     async def branch(self, request: Request) -> Response:
         """Another conversation that begins with the messages up to one of this."""
