@@ -39,7 +39,8 @@ from webui.settings import Settings
 class AnsweringEngine(ToldEngine):
     """Answers by rule.
 
-    `here` are those that it is answering, `most` the most that they were, `priorities` all that it was asked with. A question with "wait" in it is answered when `go` is set.
+    `here` are those that it is answering, `most` the most that they were, `priorities` all that it was asked with. A question
+    with "wait" in it is answered when `go` is set.
     """
 
     info = EngineInfo("planted", "CPU", "rule 1.0", lanes=4, context=4096, sampling=Sampling())

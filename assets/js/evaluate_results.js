@@ -47,7 +47,7 @@ function summary({ summary: { scores, variants, pairs, judge }, plots }) {
     });
     return [name, ...cells, one?.goodput ? `${one.goodput.per_second.toFixed(2)}/s` : "–", one?.tokens_per_second ? count(one.tokens_per_second) : "–", `${one?.answered} / ${one?.failed}`];
   });
-  const head = [say("evaluate.column.variant"), ...LATENCIES.map((each) => `${say(`latency.${each}`)} p50 / p95 / p99`), say("evaluate.column.goodput"), say("evaluate.column.speed"), say("evaluate.column.answered")];
+  const head = [say("evaluate.column.variant"), ...LATENCIES.map((each) => `${say(`column.${each}`)} p50 / p95 / p99`), say("evaluate.column.goodput"), say("evaluate.column.speed"), say("evaluate.column.answered")];
   parts.push(make("h3", {}, say("evaluate.latency")), table(head, rows, say("evaluate.latency")));
   const drawn = plots.map((plot) => {
     const place = make("div", { class: "plot-place" });

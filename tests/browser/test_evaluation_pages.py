@@ -27,9 +27,8 @@ def world(tmp_path: Path) -> Iterator[tuple[str, EvaluationWorld]]:
 def opened(browser: Browser, address: str, **options: object) -> Page:
     """A visitor with two variants in their browser."""
     context = browser.new_context(**{"viewport": DESKTOP, "locale": "en-US", "reduced_motion": "reduce", **options})  # type: ignore[arg-type]
-    context.add_init_script(
-        f"localStorage.getItem('batchat.variants') ?? localStorage.setItem('batchat.variants', {json.dumps(json.dumps(VARIANTS))})"
-    )
+    kept = json.dumps(json.dumps(VARIANTS))
+    context.add_init_script(f"localStorage.getItem('batchat.variants') ?? localStorage.setItem('batchat.variants', {kept})")
     page = context.new_page()
     page.set_default_timeout(LONG)
     page.goto(address)

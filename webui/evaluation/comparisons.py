@@ -125,7 +125,8 @@ class Comparisons:
                 request, end = known, piece.end
                 side.text += piece.text
                 events.put_nowait({"side": number, "text": piece.text})
-            side.timing, side.end = request and request.timing(), end
+            side.timing = None if request is None else request.timing()
+            side.end = end
         except WebuiError as error:
             side.error = error.as_dict()
         except Exception:

@@ -149,7 +149,7 @@ class Results:
 
     def _estimate(self, variant: str, score: str, tag: str | None = None) -> dict[str, Any] | None:
         found = estimate(list(self.values(variant, score, tag).values()))
-        return found and asdict(found)
+        return None if found is None else asdict(found)
 
     def values(self, variant: str, score: str, tag: str | None = None) -> dict[str, float]:
         """A variant's scores: row -> the mean over its repeats."""

@@ -34,6 +34,7 @@ except ImportError:  # Windows: nothing there keeps two runs out of one folder
 
 State = Literal["waiting", "running", "paused", "cancelled", "failed", "finished"]
 
+WARM_UP_SHARE = 4  # a quarter of the answers at most, so that of few there are still latencies
 RATE_WINDOW = 30.0  # seconds over which answers per second are counted
 TIMES = ("queued", "scheduled", "first", "last", "ended", "worst_itl", "prompt_tokens", "tokens", "split")
 
@@ -233,7 +234,8 @@ class Run:
         variants: dict[str, list[str]] = {}
         for ask in self._open:
             variants.setdefault(str(ask.about.get("variant")), []).append(ask.key)
-        return set(itertools.chain.from_iterable(keys[:count] for keys in variants.values()))
+        few = (keys[: min(count, len(keys) // WARM_UP_SHARE)] for keys in variants.values())
+        return set(itertools.chain.from_iterable(few))
 
     @property
     def progress(self) -> Progress:

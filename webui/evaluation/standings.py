@@ -1,8 +1,9 @@
 """Standings from votes: Bradley-Terry strengths with bootstrap intervals, and who won against whom how often.
 
 P(i beats j) = 1 / (1 + exp(s_j - s_i)) (Bradley and Terry 1952); a tie is half a win for each. The fit is choix's (I-LSR,
-Maystre and Grossglauser 2015) with a little regularisation, so that one that never lost has a strength too. Strengths are shown
-on Elo's scale, 400 / ln 10 points per unit, their mean at 1000. It knows neither prompts nor voters.
+Maystre and Grossglauser 2015) with a little regularisation, so that it is finite. Every two that have met count one more win
+for each: resampling votes that all say the same would else make a certainty of one vote. Strengths are shown on Elo's scale,
+400 / ln 10 points per unit, their mean at 1000. It knows neither prompts nor voters.
 """
 
 from __future__ import annotations
@@ -22,12 +23,11 @@ FEW = 100  # votes, below which it is said how little they show
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One vote on two: `point` is 1 if the first was better, 0 if the second, 0.5 for a tie or both bad."""
+    """What a vote says of two: `point` is 1 if the first was better, 0 if the second, 0.5 for a tie or both bad."""
 
     first: str
     second: str
     point: float
-    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +66,22 @@ class Standings:
     shown: bool = False
 
 
-def standings(matches: Sequence[Match]) -> Standings:
-    """What the votes say."""
+def standings(votes: Sequence[Sequence[Match]]) -> Standings:
+    """What the votes say.
+
+    Args:
+        votes: each one's matches: one of two sides, several of more; they are resampled together.
+    """
+    matches = [match for vote in votes for match in vote]
     names = sorted({name for match in matches for name in (match.first, match.second)})
     if not names:
         return Standings()
     import numpy as np
 
-    index = {name: i for i, name in enumerate(names)}
-    games = np.array([(index[m.first], index[m.second], m.point) for m in matches])
-    strengths = _strengths(games, len(names))
+    ballots = _Ballots(votes, names)
+    strengths = ballots.strengths(np.ones(ballots.count))
     chance = np.random.default_rng(SEED)
-    drawn = [_strengths(games[chance.integers(len(games), size=len(games))], len(names)) for _ in range(RESAMPLES)]
+    drawn = [ballots.strengths(chance.multinomial(ballots.count, ballots.even)) for _ in range(RESAMPLES)]
     low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
     wins: dict[tuple[str, str], float] = {}
     for match in matches:
@@ -90,25 +94,42 @@ def standings(matches: Sequence[Match]) -> Standings:
             strength=float(strengths[i]),
             low=float(low[i]),
             high=float(high[i]),
-            votes=sum(name in (m.first, m.second) for m in matches),
+            votes=sum(any(name in (m.first, m.second) for m in vote) for vote in votes),
             score=_score(name, wins),
         )
         for i, name in enumerate(names)
     ]
     places.sort(key=lambda place: -place.strength)
-    return Standings(places, wins, len(matches), shown=any(place.rank > 1 for place in places))
+    return Standings(places, wins, len(votes), shown=any(place.rank > 1 for place in places))
 
 
-def _strengths(games: Any, count: int) -> Any:
-    """Each one's strength; a game is (first, second, point)."""
-    import choix
-    import numpy as np
+class _Ballots:
+    """The votes as numbers, and two more for every two that have met, a win for each."""
 
-    first, second, points = games[:, 0].astype(int), games[:, 1].astype(int), games[:, 2]
-    wins = np.zeros((count, count))
-    np.add.at(wins, (first, second), points)
-    np.add.at(wins, (second, first), 1 - points)
-    return MIDDLE + SCALE * choix.ilsr_pairwise_dense(wins, alpha=REGULARISATION)
+    def __init__(self, votes: Sequence[Sequence[Match]], names: Sequence[str]) -> None:
+        import numpy as np
+
+        met = {tuple(sorted((match.first, match.second))) for vote in votes for match in vote}
+        imagined = [[Match(a, b, point)] for a, b in sorted(met) for point in (0.0, 1.0)]
+        everything = [*votes, *imagined]
+        index = {name: i for i, name in enumerate(names)}
+        self._size = len(names)
+        self.count = len(everything)
+        self.even = np.full(self.count, 1 / self.count)
+        flat = [(ballot, index[m.first], index[m.second], m.point) for ballot, vote in enumerate(everything) for m in vote]
+        self._ballot, self._first, self._second = (np.array([each[i] for each in flat]) for i in range(3))
+        self._points = np.array([each[3] for each in flat])
+
+    def strengths(self, weights: Any) -> Any:
+        """Each one's strength if the votes count so often."""
+        import choix
+        import numpy as np
+
+        weight = weights[self._ballot]
+        wins = np.zeros((self._size, self._size))
+        np.add.at(wins, (self._first, self._second), weight * self._points)
+        np.add.at(wins, (self._second, self._first), weight * (1 - self._points))
+        return MIDDLE + SCALE * choix.ilsr_pairwise_dense(wins, alpha=REGULARISATION)
 
 
 def _score(name: str, wins: dict[tuple[str, str], float]) -> float:

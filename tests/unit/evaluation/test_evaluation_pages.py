@@ -196,8 +196,13 @@ def vote(choice: str, *names: str, void: bool = False) -> Vote:
 
 
 def test_one_of_three_beats_both_others_and_a_tie_is_even() -> None:
-    found = matches([vote("1", "a", "b", "c"), vote("bad", "a", "b"), vote("0", "a", "b", void=True)])
-    assert [(m.first, m.second, m.point) for m in found] == [("b", "a", 1.0), ("b", "c", 1.0), ("a", "b", 0.5)]
+    votes = [vote("1", "a", "b", "c"), vote("bad", "a", "b"), vote("0", "a", "b", void=True)]
+    assert [[(m.first, m.second, m.point) for m in matches(each)] for each in votes[:2]] == [
+        [("b", "a", 1.0), ("b", "c", 1.0)],
+        [("a", "b", 0.5)],
+    ]
+    found = table(votes)
+    assert (found["votes"], found["void"]) == (2, 1) and {"winner": "a", "loser": "b", "wins": 0.5} in found["wins"]
     assert table([])["votes"] == 0
 
 

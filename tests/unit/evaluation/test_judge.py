@@ -9,7 +9,8 @@ import pytest
 from webui.evaluation.judge import Judge, verdict, verdicts
 from webui.evaluation.prompts import read
 from webui.evaluation.runs import Answer
-from webui.evaluation.standings import MIDDLE, Match, standings
+from webui.evaluation.standings import MIDDLE, Match, Standings
+from webui.evaluation.standings import standings as standings_of
 from webui.evaluation.variants import Variant
 
 
@@ -54,7 +55,11 @@ def test_what_is_said_in_one_order_alone_is_a_tie() -> None:
     assert found.wins == {("a", "b"): 2.0, ("b", "a"): 1.0}
 
 
-def test_two_of_three_wins_are_so_many_points_of_elo() -> None:
+def standings(matches: list[Match]) -> Standings:
+    return standings_of([[match] for match in matches])
+
+
+def test_three_of_four_wins_are_so_many_points_of_elo() -> None:
     """With p = 3/4 the strengths differ by ln 3, which is 400 log10 3 on Elo's scale."""
     found = standings([Match("a", "b", 1.0)] * 300 + [Match("a", "b", 0.0)] * 100)
     first, second = found.places
@@ -68,6 +73,17 @@ def test_twenty_votes_that_are_split_show_nothing() -> None:
     found = standings([Match("a", "b", 1.0)] * 11 + [Match("a", "b", 0.0)] * 9)
     assert not found.shown and [place.rank for place in found.places] == [1, 1]
     assert found.places[0].high - found.places[0].low > 50
+
+
+@pytest.mark.parametrize(("votes", "shown"), [(1, False), (4, False), (12, True)])
+def test_a_few_votes_that_agree_are_no_certainty(votes: int, shown: bool) -> None:
+    assert standings([Match("a", "b", 1.0)] * votes).shown is shown
+
+
+def test_what_one_vote_says_of_three_is_one_vote() -> None:
+    of_three = standings_of([[Match("a", "b", 1.0), Match("a", "c", 1.0)]] * 3)
+    assert (of_three.votes, [place.votes for place in of_three.places]) == (3, [3, 3, 3])
+    assert of_three.places[0].name == "a"
 
 
 def test_ties_are_half_a_win_for_each() -> None:
