@@ -323,6 +323,12 @@ class EvaluationNotFound(WebuiError):
     sentence = "There is no such run here. It may have been deleted, or belong to somebody else."
 
 
+class EvaluationUnkept(WebuiError):
+    code = "evaluation_unkept"
+    http_status = 507
+    sentence = "The run cannot go on: its answers cannot be written ({reason}). What was answered is kept."
+
+
 class NotAnExport(WebuiError):
     code = "not_an_export"
     http_status = 400

@@ -7,7 +7,7 @@
 import { make, setText } from "./dom.js";
 import { results } from "./evaluate_results.js";
 import { attempt, button, labelled, openPage, section, table } from "./evaluation_page.js";
-import { actOnEvaluation, deleteEvaluation, evaluation, evaluations, previewPrompts, startEvaluation } from "./server.js";
+import { actOnEvaluation, deleteEvaluation, evaluation, evaluations, previewPrompts, problemText, startEvaluation } from "./server.js";
 import { count, say, sayCount, wholeSeconds } from "./texts.js";
 import { VariantEditor } from "./variant_editor.js";
 
@@ -136,7 +136,7 @@ class ShownRun {
     setText(this.state, parts.join(" · "));
     this.bar.value = total ? (done + failed) / total : 0;
     this.bar.setAttribute("aria-label", say("evaluate.progress"));
-    this.problem.textContent = run.error?.message ?? "";
+    this.problem.textContent = run.error ? problemText(run.error) : "";
     this.drawActions(run);
   }
 

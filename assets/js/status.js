@@ -33,6 +33,7 @@ class PageHeader extends HTMLElement {
       this.details,
       this.stage,
       make("span", { class: "spacer" }),
+      ...["evaluate", "compare"].map((page) => make("a", { class: "pill button long", href: page }, say(`pages.${page}`))),
       languageButton(),
       this.banner,
       this.unkept,

@@ -195,6 +195,7 @@ async def _engine(settings: Settings) -> AsyncIterator[App]:
     try:
         yield app
     finally:
+        await app.evaluations.close()
         await app.chats.close(0)
         await app.history.close()
         await app.supervisor.stop()

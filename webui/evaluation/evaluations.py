@@ -22,14 +22,14 @@ from typing import Any
 from webui.background import in_background
 from webui.batch.board import Board
 from webui.engines.supervisor import Supervisor
-from webui.errors import BadInput, EvaluationNotFound, WebuiError
+from webui.errors import BadInput, EvaluationNotFound, EvaluationUnkept, WebuiError
 from webui.evaluation.asking import Asking, MakePrompt
 from webui.evaluation.folder import Folder, Plan
 from webui.evaluation.prompts import Prompts, read
 from webui.evaluation.provenance import engine_provenance, fingerprint
 from webui.evaluation.report import all_plots
 from webui.evaluation.results import Rating
-from webui.evaluation.runs import Answer, Ask, Journal, Progress, Run
+from webui.evaluation.runs import Answer, Ask, Journal, Progress, Run, State
 from webui.evaluation.scores import fitting
 from webui.evaluation.variants import Variant
 from webui.settings import Settings
@@ -59,6 +59,7 @@ class Evaluation:
         self.task: asyncio.Task[None] | None = None
         self.error: dict[str, Any] | None = None
         self._known: tuple[tuple[int, int], dict[str, Any]] | None = None
+        self._counted: tuple[int, tuple[int, int]] | None = None
 
     @property
     def id(self) -> str:
@@ -74,10 +75,13 @@ class Evaluation:
         """How far it is."""
         if self.run is not None:
             return self.run.progress
-        plan, rows = self.folder.plan, self.folder.prompts.rows
-        total = len(plan.variants) * len(rows) * plan.repeats
-        done = len(self.folder.texts())
-        return Progress("finished" if done == total else "cancelled", total, done, done, 0, None, None)
+        size = self.folder.journal.stat().st_size if self.folder.journal.exists() else 0
+        if self._counted is None or self._counted[0] != size:
+            self._counted = size, self.folder.counts()
+        done, failed = self._counted[1]
+        total = len(self.folder.plan.variants) * len(self.folder.prompts.rows) * self.folder.plan.repeats
+        state: State = "failed" if self.error else "finished" if done + failed == total else "cancelled"
+        return Progress(state, total, done, done, failed, None, None)
 
     def as_dict(self) -> dict[str, Any]:
         """For the list, as JSON types."""
@@ -237,19 +241,22 @@ class Evaluations:
                 folder.engines = {name: engine_provenance(info, model) for name in names}
                 folder.save()
                 asks = [ask for each in plan.variants for ask in plan.asks(folder.prompts.rows, each, model)]
-                await self._ask(evaluation, asks, journal)
-                if plan.judge is not None and evaluation.run is not None and evaluation.run.state == "finished":
+                if await self._ask(evaluation, asks, journal) and plan.judge is not None:
                     await self._ask(evaluation, folder.judge_asks(), journal)
         except WebuiError as error:
             evaluation.error = error.as_dict()
         except OSError as error:
             log.error("An evaluation cannot go on: %s", error)
-            evaluation.error = {"code": "evaluation_unkept", "message": str(error), "params": {"reason": error.strerror or ""}}
+            evaluation.error = EvaluationUnkept(reason=error.strerror or error).as_dict()
+        finally:
+            evaluation.run = None
 
-    async def _ask(self, evaluation: Evaluation, asks: Sequence[Ask], journal: Journal) -> None:
+    async def _ask(self, evaluation: Evaluation, asks: Sequence[Ask], journal: Journal) -> bool:
+        """Whether all of them were asked, and it was not cancelled meanwhile."""
         plan = evaluation.folder.plan
         evaluation.run = Run(asks, journal, self._one, plan.concurrency, plan.warm_up)
         await evaluation.run.run()
+        return evaluation.run.state == "finished"
 
     async def _one(self, ask: Ask) -> Answer:
         async with await self._place():

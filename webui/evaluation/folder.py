@@ -189,6 +189,12 @@ class Folder:
         mine = [answer for key, answer in self.answers().items() if key in asked and answer.answered]
         return {(each.about["row"], each.about["variant"], each.about["repeat"]): each.text for each in mine}
 
+    def counts(self) -> tuple[int, int]:
+        """(how many were answered, how many were asked in vain)."""
+        asked = self.asked()
+        mine = [answer.answered for key, answer in self.answers().items() if key in asked]
+        return sum(mine), len(mine) - sum(mine)
+
     def judge_asks(self) -> list[Ask]:
         """The questions to the judge about the answers that are there; none before it is known which engine judges."""
         judge = self.plan.judge

@@ -147,11 +147,13 @@ def _variants(settings: Settings) -> Path | None:
     """The folder of variants.
 
     Raises:
-        BadInput: if one of them cannot be read.
+        BadSetting, BadInput: if it is none, or one of them cannot be read.
     """
     if settings.variants is None:
         return None
     folder = Path(settings.variants)
+    if not folder.is_dir():
+        raise BadSetting(setting="--variants", reason=f"{folder} is no folder")
     for path in folder.glob("*.toml"):
         read_variant(path)
     return folder
