@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.told_engine import World
+from webui import exports, imports
+from webui.conversation import Conversation, Message
 from webui.evaluation.prompts import read
 
 
@@ -33,3 +35,13 @@ async def test_a_thumb_is_kept_and_becomes_a_prompt(tmp_path: Path) -> None:
         assert shown[-1]["feedback"] == {"thumb": "up", "reason": "right"}
         await client.post(f"/api/chats/{id}/feedback", json={"message": answer, "thumb": ""})
         assert (await client.get("/api/feedback.jsonl")).content == b""
+
+
+def test_a_saved_conversation_brings_its_thumbs_back() -> None:
+    one = Conversation("a" * 32, "me")
+    question = one.add(Message("user", "Hi"))
+    one.add(Message("assistant", "Hello", parent=question.id, end="stop", feedback={"thumb": "down", "reason": "cold"}))
+    (back,) = imports.read(exports.as_json([one]), "me")
+    assert back.path()[-1].feedback == {"thumb": "down", "reason": "cold"}
+    forged = exports.as_json([one]).replace(b'"down"', b'"<b>"')
+    assert imports.read(forged, "me")[0].path()[-1].feedback is None
