@@ -51,6 +51,10 @@ def _command(name: str, arguments: list[str]) -> int:
         from webui.kiosk import pin
 
         return pin.main(arguments)
+    if name == "evaluate":
+        from webui.evaluation import command
+
+        return command.main(arguments)
     from webui.demo_model import training
 
     return training.main(arguments)

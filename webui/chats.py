@@ -39,6 +39,7 @@ from webui.turns import Turn
 LOOK_EVERY = 0.1  # seconds between two looks at the line of waiting turns
 LAST_SECONDS = 5.0  # that running turns get when the app ends
 SHORT = 8_000  # characters that a tokenizer reads within a few ms, less than handing them to a thread can take
+REASON_AT_MOST = 4000  # characters
 TEXT_AT_MOST = 400_000  # characters of one message: more than any context reads
 Result = TypeVar("Result")
 
@@ -151,6 +152,19 @@ class Chats:
         path = chat.conversation.path()
         shown = path[path.index(chosen) :]
         self._show(chat, chosen.parent, shown)
+
+    def say_of(self, chat: Chat, id: str, thumb: str, reason: str) -> None:
+        """Keeps what a visitor says of an answer: "up" or "down" and why; an empty thumb takes it back.
+
+        Raises:
+            BadInput, MessageNotFound
+        """
+        answer = chat.conversation.message(id)
+        if answer.role != "assistant" or thumb not in ("up", "down", ""):
+            raise BadInput(field="thumb", reason="up, down or nothing is wanted, of an answer")
+        answer.feedback = {"thumb": thumb, "reason": reason[:REASON_AT_MOST]} if thumb else None
+        self.library.keep_message(chat, answer)
+        chat.channel.publish("turn", {"message": id, "feedback": answer.feedback})
 
     async def budget(self, chat: Chat, text: str, system: str, sampling: Sampling, backend: Backend | None = None) -> Budget:
         """How much of the context the conversation takes with a draft at its end.

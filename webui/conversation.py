@@ -167,6 +167,8 @@ class Message:
     dropped: int = 0
     error: dict[str, Any] | None = None
     request: int | None = None
+    feedback: dict[str, Any] | None = None
+    """What the visitor said of an answer: {"thumb": "up" or "down", "reason"}."""
     number: int = 0
     """Its place in the order of writing, which is also the order of versions; the conversation sets it."""
 

@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 NONE = "none"  # as --data-dir: nothing is kept
 DATABASE = "conversations.sqlite3"
+EVALUATIONS = "evaluations"
 KEY = "visitors.key"
 KEY_SIZE = 32  # bytes
 

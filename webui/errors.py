@@ -456,6 +456,18 @@ class DatabaseTooNew(WebuiError):
     sentence = "A later version of the app has written to this database (its schema is {revision}). Start that version."
 
 
+class EvaluationNotFound(WebuiError):
+    code = "evaluation_not_found"
+    http_status = 404
+    sentence = "There is no such run here. It may have been deleted, or belong to somebody else."
+
+
+class EvaluationUnkept(WebuiError):
+    code = "evaluation_unkept"
+    http_status = 507
+    sentence = "The run cannot go on: its answers cannot be written ({reason}). What was answered is kept."
+
+
 class NotAnExport(WebuiError):
     code = "not_an_export"
     http_status = 400

@@ -25,6 +25,7 @@ CONVERSATIONS_AT_MOST = 20_000
 MESSAGES_AT_MOST = 500_000  # of one file
 TEXT_AT_MOST = 1_000_000  # characters of one message
 TITLE_AT_MOST = 200  # characters
+REASON_AT_MOST = 4000  # characters
 _ROLES = typing.get_args(Role)
 _ENDS = typing.get_args(End)
 
@@ -96,7 +97,14 @@ def _our_message(item: Mapping[str, Any]) -> Message | None:
         message.timing = _timing(item.get("timing"))
         dropped = item.get("dropped")
         message.dropped = dropped if isinstance(dropped, int) and dropped > 0 else 0
+        message.feedback = _feedback(item.get("feedback"))
     return message
+
+
+def _feedback(value: Any) -> dict[str, Any] | None:
+    if not isinstance(value, dict) or value.get("thumb") not in ("up", "down"):
+        return None
+    return {"thumb": value["thumb"], "reason": _text(value.get("reason"))[:REASON_AT_MOST]}
 
 
 def _timing(value: Any) -> Timing | None:

@@ -71,6 +71,7 @@ class Chat:
             "state": "ended",
             "end": message.end,
             "timing": message.timing and message.timing.as_dict(),
+            "feedback": message.feedback,
         }
 
 

@@ -42,6 +42,7 @@ COMMANDS = {
     "compile": "compile a model for Rebellions' NPUs",
     "check": "say whether the app would start with these settings, and why not",
     "add-user": "add a user who may log in, or change a password",
+    "evaluate": "ask a file of prompts of one variant or more, score the answers and write reports",
     "kiosk-pin": "ask for a PIN and print its hash for the kiosk's file",
     "export-triton": "write a model repository for Triton's vLLM backend that serves a compiled model",
     "train-demo-model": "train the small model that ships in assets/demo_model",
@@ -116,6 +117,10 @@ class Settings:
     kiosk: str | None = _setting(
         None, "the page of a kiosk instead, as its file says; without a file as assets/kiosk.toml says", alone=str(KIOSK_FILE)
     )
+    evaluation_concurrency: int | None = _setting(
+        None, "rows of the page's evaluations in the engine at once; not given: one less than there are lanes", low=1
+    )
+    variants: str | None = _setting(None, "folder of variants (TOML) that the evaluation pages offer")
     log_level: str = _setting("info", "how much the terminal shows", choices=("debug", "info", "warning", "error"))
 
     engine: str = _remote(
@@ -299,6 +304,22 @@ def _several(values: dict[str, Any], tables: list[dict[str, Any]], path: str) ->
     if sum(each.engine == "local" for each in found.values()) > 1:
         raise BadSetting(setting=f"[[engines]] in {path}", reason="one engine can be in this process, the others elsewhere")
     return tuple(found.items())
+
+
+def with_values(settings: Settings, values: Mapping[str, Any], where: str) -> Settings:
+    """These settings with others of an engine in their place, as an evaluation's variant names them.
+
+    Args:
+        values: by the settings' names, as a TOML file has them.
+        where: in what they stand, for the error.
+
+    Raises:
+        BadSetting
+    """
+    checked = {name: _checked(name, value, f"{name} in {where}") for name, value in values.items()}
+    changed = replace(settings, **checked, given=settings.given.union(checked))
+    _check_together(changed)
+    return changed
 
 
 def _check_together(settings: Settings) -> None:

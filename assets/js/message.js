@@ -176,8 +176,19 @@ export class Answer extends Drawn {
       iconButton("copy", say("action.copy"), { "data-action": "copy" }),
       iconButton("regenerate", say("action.regenerate"), { "data-action": "regenerate" }),
       iconButton("branch", say("action.branch"), { "data-action": "branch" }),
+      ...this.thumbs(),
       this.versions(),
     );
+  }
+
+  /** Was it good? A pressed thumb has a field for why. */
+  thumbs() {
+    const given = this.message.feedback;
+    const up = iconButton("good", say("feedback.up"), { "data-action": "thumb-up", "aria-pressed": String(given?.thumb === "up") });
+    const down = iconButton("poor", say("feedback.down"), { "data-action": "thumb-down", "aria-pressed": String(given?.thumb === "down") });
+    if (!given) return [up, down];
+    const field = make("input", { class: "why", value: given.reason, maxlength: 4000, placeholder: say("feedback.why"), "aria-label": say("feedback.why"), "data-message": this.message.id });
+    return [up, down, field];
   }
 }
 

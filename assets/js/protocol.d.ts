@@ -96,6 +96,13 @@ export interface Message {
   dropped?: number;
   timing?: Timing | null;
   request?: number | null;
+  feedback?: Feedback | null;
+}
+
+/** What a visitor says of an answer. */
+export interface Feedback {
+  thumb: "up" | "down";
+  reason: string;
 }
 
 export interface MessagesEvent {
@@ -111,7 +118,7 @@ export interface TextEvent {
 }
 
 export type TurnEvent = { message: string } & Partial<
-  Pick<Message, "state" | "place" | "eta" | "end" | "error" | "timing" | "request" | "dropped" | "text">
+  Pick<Message, "state" | "place" | "eta" | "end" | "error" | "timing" | "request" | "dropped" | "text" | "feedback">
 >;
 
 export interface Chat {
@@ -290,4 +297,135 @@ export interface Events {
   draft: void;
   /** The system prompt or a sampling control changed. */
   controls: void;
+}
+
+/** One of those that an evaluation compares. */
+export interface Variant {
+  name: string;
+  system: string;
+  sampling: { temperature?: number; top_p?: number; max_tokens?: number; seed?: number };
+}
+
+/** A prompts file as it was sent: the content as base64. */
+export interface PromptsFile {
+  name: string;
+  content: string;
+}
+
+export interface BadRow {
+  number: number;
+  reason: string;
+}
+
+export interface Preview {
+  rows: number;
+  first: Array<{ id: string; number: number; prompt: string; reference?: string[]; tags?: string[] }>;
+  bad: BadRow[];
+  tags: string[];
+  scores: string[];
+}
+
+export interface Evaluation {
+  id: string;
+  name: string;
+  /** Unix seconds. */
+  created: number;
+  variants: string[];
+  scores: string[];
+  rows: number;
+  bad: BadRow[];
+  progress: {
+    state: "waiting" | "running" | "paused" | "cancelled" | "failed" | "finished";
+    total: number;
+    kept: number;
+    done: number;
+    failed: number;
+    /** Answers per second. */
+    rate: number | null;
+    /** Seconds. */
+    eta: number | null;
+  };
+  active: boolean;
+  error: Problem | null;
+}
+
+export interface Estimate {
+  n: number;
+  mean: number;
+  low: number | null;
+  high: number | null;
+}
+
+export interface Difference extends Estimate {
+  first: string;
+  second: string;
+  score: string;
+  p: number;
+  shown: boolean;
+}
+
+/** Seconds. */
+export interface Percentiles {
+  n: number;
+  p50: number | null;
+  p95: number | null;
+  p99: number | null;
+}
+
+export interface AnswerRow {
+  row: string;
+  tags: string[];
+  prompt: string;
+  references: string[];
+  variant: string;
+  repeat: number;
+  answer: string;
+  end: End | null;
+  error: Problem | null;
+  scores: Record<string, number>;
+  notes: string[];
+  comments: string[];
+  timing: Timing | null;
+}
+
+export interface Results {
+  summary: {
+    scores: string[];
+    tags: string[];
+    variants: Record<
+      string,
+      {
+        answered: number;
+        failed: number;
+        scores: Record<string, Estimate | null>;
+        by_tag: Record<string, Record<string, Estimate | null>>;
+        latency: Record<"queue" | "ttft" | "tpot" | "e2e", Percentiles>;
+        goodput: { per_second: number } | null;
+        tokens_per_second: number | null;
+      }
+    >;
+    pairs: Difference[];
+    judge: { agreed: number; changed: number; unreadable: number } | null;
+  };
+  rows: AnswerRow[];
+  /** SVG. */
+  plots: string[];
+}
+
+export type CompareEvent = { id: string; sides: number } | { side: number; text: string } | { side: number; end: End | null; error: Problem | null };
+
+export interface Revealed {
+  sides: Array<{ variant: string; model: string; engine: string; timing: Timing | null }>;
+  void: boolean;
+}
+
+export interface Standings {
+  places: Array<{ name: string; rank: number; strength: number; low: number; high: number; votes: number; score: number }>;
+  wins: Array<{ winner: string; loser: string; wins: number }>;
+  votes: number;
+  void: number;
+  tags: string[];
+  /** Whether any two can be told apart. */
+  shown: boolean;
+  few: boolean;
 }

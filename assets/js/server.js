@@ -2,10 +2,12 @@
 /**
  * What the page asks of the server: plain requests, answered at once. What they lead to arrives over the stream.
  *
- * @import {BoardFrame, Budget, Chat, EngineStatus, Found, Problem, Sampling} from "./protocol.js"
+ * @import {BoardFrame, Budget, Chat, CompareEvent, EngineStatus, Evaluation, Feedback, Found, Preview, Problem, PromptsFile, Results, Revealed, Sampling, Standings, Variant} from "./protocol.js"
  */
 import { chosenModel, modelParameter } from "./models.js";
 import { hasText, say } from "./texts.js";
+
+const HEADERS = { "Content-Type": "application/json", "X-Batchat": "1" };
 
 /** The server said no; `message` is a sentence for the person. */
 export class Refused extends Error {
@@ -167,6 +169,112 @@ export function askStatus() {
 }
 
 /**
+ * What the visitor says of an answer; null takes it back.
+ * @param {string} chat
+ * @param {string} message
+ * @param {Feedback | null} feedback
+ */
+export function sayOf(chat, message, feedback) {
+  return request("POST", `api/chats/${chat}/feedback`, { message, thumb: feedback?.thumb ?? "", reason: feedback?.reason ?? "" });
+}
+
+/** The operator's variants. @returns {Promise<{variants: Variant[]}>} */
+export function offeredVariants() {
+  return request("GET", "api/variants");
+}
+
+/** @param {PromptsFile} file @returns {Promise<Preview>} */
+export function previewPrompts(file) {
+  return request("POST", "api/evaluations/preview", file);
+}
+
+/** @param {PromptsFile & {plan: object}} wish @returns {Promise<Evaluation>} */
+export function startEvaluation(wish) {
+  return request("POST", "api/evaluations", wish);
+}
+
+/** @returns {Promise<{evaluations: Evaluation[]}>} */
+export function evaluations() {
+  return request("GET", "api/evaluations");
+}
+
+/** @param {string} id @returns {Promise<Evaluation>} */
+export function evaluation(id) {
+  return request("GET", `api/evaluations/${id}`);
+}
+
+/** @param {string} id @param {"pause" | "resume" | "cancel"} action @returns {Promise<Evaluation>} */
+export function actOnEvaluation(id, action) {
+  return request("POST", `api/evaluations/${id}/${action}`);
+}
+
+/** @param {string} id */
+export function deleteEvaluation(id) {
+  return request("DELETE", `api/evaluations/${id}`);
+}
+
+/** @param {string} id @returns {Promise<Results>} */
+export function evaluationResults(id) {
+  return request("GET", `api/evaluations/${id}/results`);
+}
+
+/**
+ * @param {string} id
+ * @param {{row: string, variant: string, repeat: number, passed: boolean | null, stars: number | null, comment: string}} rating
+ */
+export function rateAnswer(id, rating) {
+  return request("POST", `api/evaluations/${id}/ratings`, rating);
+}
+
+/**
+ * Two variants' answers to a row, word by word.
+ * @param {string} id
+ * @param {string} row
+ * @param {number} repeat
+ * @param {string} first
+ * @param {string} second
+ * @returns {Promise<{parts: Array<["same" | "gone" | "new", string]>}>}
+ */
+export function compareAnswers(id, row, repeat, first, second) {
+  return request("GET", `api/evaluations/${id}/differences?${new URLSearchParams({ row, repeat: String(repeat), first, second })}`);
+}
+
+/**
+ * Answers of several variants as they grow.
+ * @param {{prompt: string, tags: string[], variants: Variant[]}} wish
+ * @param {AbortSignal} signal  ends it, and frees every lane
+ * @returns {AsyncGenerator<CompareEvent>}
+ */
+export async function* compare(wish, signal) {
+  const answer = await reach("api/comparisons", { method: "POST", headers: HEADERS, body: JSON.stringify(wish), signal });
+  if (!answer.ok || !answer.body) throw new Refused(await problemOf(answer));
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const lines = (rest + value).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) yield JSON.parse(line);
+  }
+}
+
+/**
+ * @param {string} id
+ * @param {string} choice
+ * @param {string} reason
+ * @returns {Promise<Revealed>}
+ */
+export function vote(id, choice, reason) {
+  return request("POST", `api/comparisons/${id}/vote`, { choice, reason });
+}
+
+/** @param {string} tag @returns {Promise<Standings>} */
+export function standings(tag) {
+  return request("GET", `api/standings?tag=${encodeURIComponent(tag)}`);
+}
+
+/**
  * Why the stream of a conversation is refused; null if it is not, or if the server cannot be reached.
  * @param {string} address
  * @returns {Promise<Problem | null>}
@@ -192,7 +300,7 @@ export async function whyRefused(address) {
 export async function request(method, address, content) {
   const answer = await reach(address, {
     method,
-    headers: { "Content-Type": "application/json", "X-Batchat": "1" },
+    headers: HEADERS,
     body: content instanceof Blob ? content : content && JSON.stringify(content),
   });
   leaveIfUnknown(answer);

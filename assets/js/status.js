@@ -40,6 +40,7 @@ class PageHeader extends HTMLElement {
       this.menu,
       this.stage,
       make("span", { class: "spacer" }),
+      ...["evaluate", "compare"].map((page) => make("a", { class: "pill button long", href: page }, say(`pages.${page}`))),
       languageButton(),
       make("button", { type: "button", id: "show-keys", class: "pill button", "aria-label": say("keys.title"), title: say("keys.title"), "aria-haspopup": "dialog", onclick: () => emit("keys", undefined) }, "?"),
       document.createElement("account-menu"),

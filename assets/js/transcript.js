@@ -15,7 +15,7 @@ import { emit, on } from "./hub.js";
 import { isSendKey } from "./keys.js";
 import { inIdleTime } from "./idle.js";
 import { Answer, Question, prepareMessage } from "./message.js";
-import { branchChat, goOn, problemText, regenerate, sendMessage, showVersion } from "./server.js";
+import { branchChat, goOn, problemText, regenerate, sayOf, sendMessage, showVersion } from "./server.js";
 import { say } from "./texts.js";
 import { toggleWrap } from "./wrap.js";
 
@@ -43,6 +43,7 @@ class ChatTranscript extends HTMLElement {
     on("tick", () => this.refreshWaiting());
     this.addEventListener("click", (event) => this.clicked(event));
     this.addEventListener("keydown", (event) => this.pressed(event));
+    this.addEventListener("change", (event) => void this.explained(event));
     this.addEventListener("input", (event) => fit(/** @type {HTMLElement} */ (event.target)));
   }
 
@@ -201,6 +202,19 @@ class ChatTranscript extends HTMLElement {
     this.speak(answer.mark?.firstChild?.textContent || say("message.finished"));
   }
 
+  /** Why a thumb was given. @param {Event} event */
+  async explained(event) {
+    const field = event.target;
+    if (!(field instanceof HTMLInputElement) || !field.matches(".why")) return;
+    const id = field.dataset.message ?? "";
+    const given = this.messages.get(id)?.message.feedback;
+    try {
+      if (given) await sayOf(currentChat(), id, { ...given, reason: field.value });
+    } catch (error) {
+      emit("notice", error instanceof Error ? error.message : String(error));
+    }
+  }
+
   /** @param {MouseEvent} event */
   clicked(event) {
     const button = /** @type {Element} */ (event.target).closest("[data-action]");
@@ -226,6 +240,7 @@ class ChatTranscript extends HTMLElement {
       else if (action === "regenerate") await regenerate(currentChat(), { message: id, ...controls() });
       else if (action === "continue") await goOn(currentChat(), { message: id, ...controls() });
       else if (action === "branch") await branch(id);
+      else if (action === "thumb-up" || action === "thumb-down") await giveThumb(drawn, action === "thumb-up" ? "up" : "down");
       else if (action === "version-previous") await showVersion(currentChat(), id, drawn.message.version - 1);
       else if (action === "version-next") await showVersion(currentChat(), id, drawn.message.version + 1);
       else if (drawn instanceof Question) await this.edit(drawn, action);
@@ -277,6 +292,12 @@ async function branch(message) {
   const id = newId();
   await branchChat(currentChat(), message, id);
   showChat(id);
+}
+
+/** The same thumb once more takes it back. @param {Answer | Question} answer @param {"up" | "down"} thumb */
+async function giveThumb({ message }, thumb) {
+  const { feedback } = message;
+  await sayOf(currentChat(), message.id, feedback?.thumb === thumb ? null : { thumb, reason: feedback?.reason ?? "" });
 }
 
 /** @param {Element} button */

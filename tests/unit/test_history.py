@@ -489,7 +489,7 @@ def test_every_earlier_version_is_brought_up_to_now(database: Path | str, revisi
         id = filled(connection)
     with opened(database) as store:
         assert texts(store.conversation(id, ME)) == ["Hello fox", "Hi."]
-        if revision != steps()[-1]:
+        if revision < "0002_search":  # whose step finds the words of what there is
             assert len(store.search(ME, ["fox"])) == 1
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"include_name": _is_ours})

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from webui.conversation import Conversation, Heading
 from webui.errors import HistoryUnavailable, WebuiError
-from webui.history.records import Found, Record
+from webui.history.records import Found, Record, Vote
 
 if TYPE_CHECKING:  # SQLAlchemy is imported by the thread: the page is there before it
     from webui.history.store import Purged, Store
@@ -145,6 +145,14 @@ class History:
             HistoryUnavailable
         """
         return await self._read(lambda store: store.search(visitor, words))
+
+    async def votes(self) -> list[Vote]:
+        """Every vote, the oldest first.
+
+        Raises:
+            HistoryUnavailable
+        """
+        return [] if self.state == "off" else await self._read(lambda store: store.votes())
 
     async def _read(self, function: Callable[[Store], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read_now, function)

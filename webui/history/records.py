@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from webui.conversation import Heading, Message
 
@@ -38,7 +39,47 @@ class SaveMessage:
         return self.conversation, self.message.id
 
 
-Record = SaveConversation | SaveMessage
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One vote on answers side by side.
+
+    Attributes:
+        at: Unix seconds.
+        voter: a pseudonym.
+        sides: each answer with its variant, settings, model and times, in the order in which they stood; JSON types.
+        choice: the number of a side, "tie" or "bad".
+        void: whether it counts for nothing, since an answer failed or named itself.
+    """
+
+    id: str
+    at: float
+    voter: str
+    prompt: str
+    tags: list[str]
+    sides: list[dict[str, Any]]
+    choice: str
+    reason: str
+    void: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SaveVote:
+    """A vote as it was given."""
+
+    vote: Vote
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """A vote is given once."""
+        return "vote", self.vote.id
+
+    @property
+    def visitor(self) -> str:
+        """Whose it is."""
+        return self.vote.voter
+
+
+Record = SaveConversation | SaveMessage | SaveVote
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from webui.conversation import Conversation, Heading, Message, Timing
 from webui.errors import BadSetting, ChatNotFound, DatabaseMissing
 from webui.history.migrate import migrate
-from webui.history.records import Found, SaveConversation, SaveMessage
-from webui.history.tables import conversation, message
+from webui.history.records import Found, Record, SaveConversation, SaveMessage, SaveVote, Vote
+from webui.history.tables import conversation, message, vote
 from webui.history.words import searchable
 
 BUSY_FOR = 2000  # milliseconds that SQLite waits for another program's lock
@@ -167,13 +167,21 @@ class Store:
         # A shorter one is looked for in the visitor's own messages; PostgreSQL uses its index by itself.
         return message.c.words.contains(word)
 
+    def votes(self) -> list[Vote]:
+        """Every vote, the oldest first."""
+        with self._reading() as connection:
+            return [Vote(**row._mapping) for row in connection.execute(sa.select(vote).order_by(vote.c.at))]
+
     # Writing
 
-    def save(self, records: Sequence[SaveConversation | SaveMessage]) -> None:
+    def save(self, records: Sequence[Record]) -> None:
         """Writes records, all or none. What is meant for a conversation of somebody else, or a deleted one, is passed over."""
         headings = [record for record in records if isinstance(record, SaveConversation)]
         messages = [record for record in records if isinstance(record, SaveMessage)]
+        votes = [_vote_row(record.vote) for record in records if isinstance(record, SaveVote)]
         with self._transaction() as connection:
+            if votes:
+                connection.execute(self._insert(vote).on_conflict_do_nothing(), votes)
             if headings:
                 connection.execute(self._upsert_conversation(), [_conversation_row(record) for record in headings])
             owners = _owners(connection, {record.conversation for record in messages})
@@ -277,6 +285,7 @@ def _messages(rows: Iterator[Any] | sa.CursorResult[Any]) -> Iterator[Message]:
             dropped=row.dropped,
             error=row.error,
             number=row.number,
+            feedback=row.feedback,
         )
         last = row.id
         seen.add(row.id)
@@ -304,7 +313,12 @@ def _message_row(record: SaveMessage) -> dict[str, Any]:
         "dropped": one.dropped,
         "error": one.error,
         "words": searchable(text) if whole else None,
+        "feedback": one.feedback,
     }
+
+
+def _vote_row(one: Vote) -> dict[str, Any]:
+    return {**asdict(one), "prompt": _storable(one.prompt), "reason": _storable(one.reason)}
 
 
 def _storable(text: str) -> str:

@@ -55,5 +55,22 @@ message = Table(
     Column("dropped", Integer, nullable=False),
     Column("error", JSON(none_as_null=True)),
     Column("words", Text),
+    Column("feedback", JSON(none_as_null=True)),
     UniqueConstraint("conversation", "id", name="message_of_conversation"),
+)
+
+# `sides` and `choice` as in `records.Vote`.
+vote = Table(
+    "vote",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("voter", String(16), nullable=False),
+    Column("prompt", Text, nullable=False),
+    Column("tags", JSON, nullable=False),
+    Column("sides", JSON, nullable=False),
+    Column("choice", String(8), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("void", Boolean, nullable=False),
+    Index("vote_at", "at"),
 )

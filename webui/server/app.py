@@ -25,15 +25,20 @@ from webui.admission import Admission
 from webui.batch.board import Board
 from webui.batch.frames import Frames
 from webui.chats import Chats
-from webui.data_folder import DATABASE, NONE, DataFolder
+from webui.data_folder import DATABASE, EVALUATIONS, NONE, DataFolder
 from webui.demo_traffic import DemoTraffic
 from webui.engines.registry import Backend, Registry
 from webui.errors import BadSetting, Internal, WebuiError
+from webui.evaluation.comparisons import Comparisons
+from webui.evaluation.evaluations import Evaluations
+from webui.evaluation.variants import read_variant
+from webui.evaluation.votes import Votes
 from webui.history.keeper import History
 from webui.kiosk.kiosk import Kiosk
 from webui.rbln.metrics_exporter import MetricsExporter
 from webui.server.board_api import BoardApi
 from webui.server.chat_api import ChatApi
+from webui.server.evaluation_api import EvaluationApi
 from webui.server.fronts import Front, Fronts
 from webui.server.gate import Gate, account_routes
 from webui.server.kiosk_api import KioskApi
@@ -92,6 +97,9 @@ class App:
         self.demo, self.frames = self.fronts.usual.demo, self.fronts.usual.frames
         self.everybody = self.fronts.usual.everybody
         self.kiosk = self._kiosk(settings)
+        runs = None if data.path is None else data.path / EVALUATIONS
+        self.evaluations = Evaluations(self.supervisor, self.board, self.chats.prompt, settings, runs)
+        self.comparisons = Comparisons(self.supervisor, self.board, self.chats.prompt, Votes(self.history))
         self.page = Page()
         self.npu_metrics = _npu_metrics(settings, self.board)
         self.asgi = self._assemble()
@@ -120,8 +128,13 @@ class App:
         """The chat page with what it asks, or the kiosk's."""
         if self.kiosk is not None:
             return [*KioskApi(self.kiosk, self.everybody, self.supervisor).routes()]
-        chat_api = ChatApi(self.chats, self.fronts)
-        return [*ListApi(self.chats.library).routes(), *chat_api.routes(), *board_api.demo_routes(), Mount("/", self.page)]
+        return [
+            *ListApi(self.chats.library).routes(),
+            *ChatApi(self.chats, self.fronts).routes(),
+            *board_api.demo_routes(),
+            *EvaluationApi(self.evaluations, self.comparisons, _variants(self.settings)).routes(),
+            Mount("/", self.page),
+        ]
 
     def _page_routes(self, login: Login | None) -> Starlette:
         metrics = Metrics(self.fronts, self.chats)
@@ -199,6 +212,22 @@ class App:
         assert isinstance(error, WebuiError)
         error.write_to(log, f"{request.method} {request.url.path}")
         return JSONResponse({"error": error.as_dict()}, error.http_status, self.api.retry_after(error))
+
+
+def _variants(settings: Settings) -> Path | None:
+    """The folder of variants.
+
+    Raises:
+        BadSetting, BadInput: if it is none, or one of them cannot be read.
+    """
+    if settings.variants is None:
+        return None
+    folder = Path(settings.variants)
+    if not folder.is_dir():
+        raise BadSetting(setting="--variants", reason=f"{folder} is no folder")
+    for path in folder.glob("*.toml"):
+        read_variant(path)
+    return folder
 
 
 def _npu_metrics(settings: Settings, board: Board) -> MetricsExporter | None:

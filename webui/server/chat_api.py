@@ -56,6 +56,7 @@ class ChatApi:
             Route(chat + "/stop", self.stop, methods=["POST"]),
             Route(chat + "/version", self.version, methods=["POST"]),
             Route(chat + "/budget", self.budget, methods=["POST"]),
+            Route(chat + "/feedback", self.feedback, methods=["POST"]),
             Route(chat + "/branch", self.branch, methods=["POST"]),
         ]
 
@@ -118,6 +119,12 @@ class ChatApi:
             backend, sampling = self._chosen(body)
             budget = await self._chats.budget(chat, text, system, sampling, backend)
         return JSONResponse(asdict(budget))
+
+    async def feedback(self, request: Request) -> Response:
+        """What the visitor says of an answer."""
+        async with self._opened(request) as (chat, body):
+            self._chats.say_of(chat, text_in(body, "message"), text_in(body, "thumb"), text_in(body, "reason"))
+        return JSONResponse({})
 
     async def branch(self, request: Request) -> Response:
         """Another conversation that begins with the messages up to one of this."""

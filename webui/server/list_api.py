@@ -16,6 +16,7 @@ from starlette.routing import Route
 from webui import exports, imports
 from webui.conversation import Conversation
 from webui.errors import BadInput, ChatNotFound
+from webui.evaluation.votes import feedback_prompts
 from webui.history.keeper import UNDO_WITHIN
 from webui.library import Library
 from webui.server.chat_api import body_of, check_guard, content_of, text_in, visitor_of
@@ -40,6 +41,7 @@ class ListApi:
         return [
             Route("/api/search", self.search),
             Route("/api/export", self.export_all),
+            Route("/api/feedback.jsonl", self.feedback),
             Route("/api/import", self.take_in, methods=["POST"]),
             Route("/api/restore", self.restore, methods=["POST"]),
             Route("/api/chats", self.delete_all, methods=["DELETE"]),
@@ -106,6 +108,14 @@ class ListApi:
         """All of the visitor's conversations, as a file that can be read back."""
         conversations = await self._library.whole_list(visitor_of(request))
         return _download(await asyncio.to_thread(exports.as_json, conversations), "json", "batchat")
+
+    async def feedback(self, request: Request) -> Response:
+        """The answers that the visitor gave a thumb, as a file of prompts."""
+        conversations = await self._library.whole_list(visitor_of(request))
+        lines = feedback_prompts(conversations)
+        return Response(
+            lines, media_type="application/jsonl", headers={"content-disposition": 'attachment; filename="feedback.jsonl"'}
+        )
 
     async def take_in(self, request: Request) -> Response:
         """Adds the conversations of a file: ours, Open WebUI's or ChatGPT's."""

@@ -147,6 +147,7 @@ async def _end(
     closing = asyncio.create_task(app.chats.close())
     hurrying = asyncio.create_task(hurry.wait())
     await asyncio.wait([closing, hurrying], return_when=asyncio.FIRST_COMPLETED)
+    await app.evaluations.close()
     for front in app.fronts:
         front.everybody.close()
     server.should_exit = True

@@ -1,0 +1,215 @@
+// @ts-check
+/**
+ * What a run comes to: scores with intervals, differences, latencies, plots, every answer in a table of rows by variants.
+ *
+ * @import {AnswerRow, Difference, Evaluation, Results} from "./protocol.js"
+ */
+import { make } from "./dom.js";
+import { attempt, button, estimate, score, section, table } from "./evaluation_page.js";
+import { compareAnswers, evaluationResults, rateAnswer } from "./server.js";
+import { count, milliseconds, say, sayCount } from "./texts.js";
+
+const PAGE = 50;
+const FILES = ["report.html", "summary.csv", "results.jsonl"];
+const LATENCIES = /** @type {const} */ (["queue", "ttft", "tpot", "e2e"]);
+
+/** @param {Evaluation} run */
+export async function results(run) {
+  const found = await evaluationResults(run.id);
+  const files = FILES.map((name) => make("a", { href: `api/evaluations/${run.id}/files/${name}`, download: name }, name));
+  return [make("p", { class: "files" }, say("evaluate.files_out"), ...files), ...summary(found), new Answers(run, found).element];
+}
+
+/** @param {Results} found */
+function summary({ summary: { scores, variants, pairs, judge }, plots }) {
+  const names = Object.keys(variants);
+  const named = scores.map((name) => say(`score.${name}`));
+  const parts = [];
+  if (scores.length) {
+    const rows = names.flatMap((name) => {
+      const one = variants[name];
+      const tags = Object.entries(one?.by_tag ?? {}).map(([tag, by]) => [`${name} · ${tag}`, ...scores.map((each) => estimate(by[each] ?? null))]);
+      return [[make("b", {}, name), ...scores.map((each) => estimate(one?.scores[each] ?? null))], ...tags];
+    });
+    parts.push(make("h3", {}, say("evaluate.scores")), table([say("evaluate.column.variant"), ...named], rows, say("evaluate.scores")));
+  }
+  if (pairs.length) {
+    const rows = pairs.map((pair) => [`${pair.first} − ${pair.second}`, say(`score.${pair.score}`), verdict(pair), signed(pair.mean), pair.low === null || pair.high === null ? "–" : `${signed(pair.low)} – ${signed(pair.high)}`, pair.p.toFixed(4), String(pair.n)]);
+    const head = ["pair", "score", "verdict", "difference", "interval", "p", "n"].map((name) => say(`evaluate.column.${name}`));
+    parts.push(make("h3", {}, say("evaluate.differences")), table(head, rows, say("evaluate.differences")), make("p", { class: "note" }, say("evaluate.differences_note")));
+  }
+  if (judge) parts.push(make("p", { class: "note" }, say("evaluate.judged", { agreed: judge.agreed, changed: judge.changed, unreadable: judge.unreadable })));
+  const rows = names.map((name) => {
+    const one = variants[name];
+    const cells = LATENCIES.map((each) => {
+      const { n, p50, p95, p99 } = one?.latency[each] ?? { n: 0, p50: null, p95: null, p99: null };
+      return n && p50 !== null && p95 !== null && p99 !== null ? make("span", {}, [p50, p95, p99].map(milliseconds).join(" / "), make("small", {}, ` n=${n}`)) : "–";
+    });
+    return [name, ...cells, one?.goodput ? `${one.goodput.per_second.toFixed(2)}/s` : "–", one?.tokens_per_second ? count(one.tokens_per_second) : "–", `${one?.answered} / ${one?.failed}`];
+  });
+  const head = [say("evaluate.column.variant"), ...LATENCIES.map((each) => `${say(`column.${each}`)} p50 / p95 / p99`), say("evaluate.column.goodput"), say("evaluate.column.speed"), say("evaluate.column.answered")];
+  parts.push(make("h3", {}, say("evaluate.latency")), table(head, rows, say("evaluate.latency")));
+  const drawn = plots.map((plot) => {
+    const place = make("div", { class: "plot-place" });
+    place.innerHTML = plot; // the server's own SVG, with every name in it escaped
+    return place;
+  });
+  return [...parts, make("h3", {}, say("evaluate.plots")), make("div", { class: "plots" }, ...drawn)];
+}
+
+/** @param {Difference} pair */
+function verdict(pair) {
+  return pair.shown ? say("evaluate.higher", { name: pair.mean > 0 ? pair.first : pair.second }) : say("evaluate.no_difference");
+}
+
+/** @param {number} value */
+function signed(value) {
+  return `${value < 0 ? "−" : "+"}${score(Math.abs(value))}`;
+}
+
+/** Rows x variants. */
+class Answers {
+  text = "";
+  tag = "";
+  only = "";
+  order = "";
+  shown = PAGE;
+  body = make("tbody");
+  amount = make("p", { class: "note", role: "status" });
+  more = button("", () => this.showMore());
+  problem = make("p", { class: "problem", role: "alert" });
+
+  /** @param {Evaluation} run @param {Results} found */
+  constructor(run, found) {
+    this.run = run;
+    this.variants = Object.keys(found.summary.variants);
+    /** @type {Map<string, AnswerRow[]>} */
+    this.rows = new Map();
+    for (const each of found.rows) this.rows.set(`${each.row} ${each.repeat}`, [...(this.rows.get(`${each.row} ${each.repeat}`) ?? []), each]);
+    const { tags, scores } = found.summary;
+    const search = make("input", { type: "search", placeholder: say("evaluate.find"), "aria-label": say("evaluate.find") });
+    search.addEventListener("input", () => this.change(() => (this.text = search.value.toLowerCase())));
+    const head = [say("evaluate.column.row"), ...this.variants].map((name) => make("th", { scope: "col" }, name));
+    this.element = section(
+      say("evaluate.answers"),
+      make(
+        "div",
+        { class: "filters" },
+        search,
+        this.select("tag", [["", say("evaluate.every_tag")], ...tags.map((tag) => [tag, tag])]),
+        this.select("only", ["", "different", "failed"].map((kind) => [kind, say(`evaluate.only.${kind || "all"}`)])),
+        this.select("order", [["", say("evaluate.order.file")], ...scores.map((name) => [name, say("evaluate.order.score", { score: say(`score.${name}`) })])]),
+      ),
+      this.amount,
+      make("div", { class: "sideways", role: "region", tabindex: 0, "aria-label": say("evaluate.answers") }, make("table", { class: "answers" }, make("thead", {}, make("tr", {}, ...head)), this.body)),
+      this.more,
+      this.problem,
+    );
+    this.draw();
+  }
+
+  /** @param {"tag" | "only" | "order"} name @param {string[][]} choices */
+  select(name, choices) {
+    const select = make("select", { "aria-label": say(`evaluate.${name}.label`), "data-filter": name }, ...choices.map(([value, words]) => make("option", { value }, words ?? "")));
+    select.addEventListener("change", () => this.change(() => (this[name] = select.value)));
+    return select;
+  }
+
+  /** @param {() => void} change */
+  change(change) {
+    change();
+    this.shown = PAGE;
+    this.draw();
+  }
+
+  showMore() {
+    this.shown += PAGE;
+    this.draw();
+  }
+
+  draw() {
+    const found = [...this.rows.values()].filter((answers) => this.wanted(answers));
+    if (this.order) found.sort((a, b) => worst(a, this.order) - worst(b, this.order));
+    this.amount.textContent = sayCount("evaluate.rows", found.length);
+    this.body.replaceChildren(...found.slice(0, this.shown).map((answers) => this.row(answers)));
+    this.more.hidden = found.length <= this.shown;
+    this.more.textContent = say("table.more", { n: count(Math.max(0, found.length - this.shown)) });
+  }
+
+  /** @param {AnswerRow[]} answers */
+  wanted(answers) {
+    const first = answers[0];
+    if (!first) return false;
+    if (this.tag && !first.tags.includes(this.tag)) return false;
+    if (this.only === "different" && new Set(answers.map(({ answer }) => answer)).size < 2) return false;
+    if (this.only === "failed" && !answers.some(isFailed)) return false;
+    return !this.text || [first.row, first.prompt, ...answers.map(({ answer }) => answer)].some((text) => text.toLowerCase().includes(this.text));
+  }
+
+  /** @param {AnswerRow[]} answers */
+  row(answers) {
+    const first = answers[0];
+    if (!first) return make("tr");
+    const said = make("th", { scope: "row" }, make("b", {}, first.repeat ? `${first.row} (${first.repeat + 1})` : first.row), make("p", {}, first.prompt), first.references.length ? make("p", { class: "note" }, say("evaluate.reference", { text: first.references.join(" | ") })) : null);
+    const cells = this.variants.map((name) => this.cell(answers.find(({ variant }) => variant === name)));
+    if (answers.filter((each) => !isFailed(each)).length > 1) said.append(this.difference(answers));
+    return make("tr", { "data-row": first.row }, said, ...cells);
+  }
+
+  /** @param {AnswerRow | undefined} answer */
+  cell(answer) {
+    if (!answer) return make("td", {}, "–");
+    if (answer.error) return make("td", { class: "failed" }, answer.error.message);
+    const scores = Object.entries(answer.scores).map(([name, value]) => `${say(`score.${name}`)} ${score(value)}`);
+    const timing = answer.timing ? [`TTFT ${milliseconds(answer.timing.ttft)}`, `e2e ${milliseconds(answer.timing.e2e)}`] : [];
+    return make(
+      "td",
+      {},
+      make("p", { class: "text" }, answer.answer),
+      answer.end === "length" ? make("p", { class: "note" }, say("end.length")) : null,
+      make("p", { class: "note" }, [...scores, ...timing].join(" · ")),
+      ...answer.notes.map((note) => make("p", { class: "failed" }, note)),
+      ...answer.comments.map((comment) => make("p", { class: "note" }, comment)),
+      this.rating(answer),
+    );
+  }
+
+  /** Pass, fail, stars, a comment. @param {AnswerRow} answer */
+  rating(answer) {
+    const verdicts = make("select", { "aria-label": say("rating.verdict") }, ...["", "pass", "fail"].map((value) => make("option", { value }, say(`rating.${value || "none"}`))));
+    const stars = make("select", { "aria-label": say("rating.stars") }, make("option", { value: "" }, say("rating.stars")), ...[1, 2, 3, 4, 5].map((n) => make("option", { value: n }, String(n))));
+    const comment = make("input", { placeholder: say("rating.comment"), "aria-label": say("rating.comment"), maxlength: 4000 });
+    const done = make("span", { role: "status" });
+    const save = () =>
+      void attempt(this.problem, async () => {
+        const { row, variant, repeat } = answer;
+        const passed = verdicts.value ? verdicts.value === "pass" : null;
+        await rateAnswer(this.run.id, { row, variant, repeat, passed, stars: stars.value ? Number(stars.value) : null, comment: comment.value });
+        done.textContent = say("rating.saved");
+      });
+    return make("details", { class: "rating" }, make("summary", {}, say("rating.rate")), verdicts, stars, comment, button(say("rating.save"), save), done);
+  }
+
+  /** @param {AnswerRow[]} answers */
+  difference(answers) {
+    const [first, second] = answers.filter((each) => !isFailed(each));
+    const place = make("div", { class: "diff" });
+    const show = () =>
+      void attempt(this.problem, async () => {
+        if (!first || !second) return;
+        const { parts } = await compareAnswers(this.run.id, first.row, first.repeat, first.variant, second.variant);
+        place.replaceChildren(...parts.map(([kind, text]) => (kind === "same" ? text : make(kind === "gone" ? "del" : "ins", {}, text))));
+      });
+    return make("div", {}, button(say("evaluate.diff"), show, { class: "quiet diff-button" }), place);
+  }
+}
+
+/** @param {AnswerRow} answer */
+function isFailed(answer) {
+  return answer.error !== null;
+}
+
+/** @param {AnswerRow[]} answers @param {string} name */
+function worst(answers, name) {
+  return Math.min(...answers.map(({ scores }) => scores[name] ?? Infinity));
+}

@@ -1,0 +1,126 @@
+"""The evaluation pages in a real browser, before an engine that answers by rule: upload, run, look, vote, export."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.answering_app import EvaluationWorld, served
+from tests.browser.conftest import DESKTOP, PHONE, picture
+
+pytestmark = pytest.mark.browser
+LONG = 60_000  # milliseconds
+EVIL = "<img src=x onerror='window.broken=1'>"
+VARIANTS = [{"name": "plain", "system": "", "sampling": {}}, {"name": "loud", "system": "CAPITALS", "sampling": {}}]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[tuple[str, EvaluationWorld]]:
+    with served(tmp_path / "data") as both:
+        yield both
+
+
+def opened(browser: Browser, address: str, **options: object) -> Page:
+    """A visitor with two variants in their browser."""
+    context = browser.new_context(**{"viewport": DESKTOP, "locale": "en-US", "reduced_motion": "reduce", **options})  # type: ignore[arg-type]
+    kept = json.dumps(json.dumps(VARIANTS))
+    context.add_init_script(f"localStorage.getItem('batchat.variants') ?? localStorage.setItem('batchat.variants', {kept})")
+    page = context.new_page()
+    page.set_default_timeout(LONG)
+    page.goto(address)
+    return page
+
+
+def rows(tmp_path: Path) -> Path:
+    file = tmp_path / "rows.jsonl"
+    good = [
+        {"id": f"r{i}", "prompt": f"say word{i}", "reference": f"word{i}", "tags": ["odd" if i % 2 else "even"]}
+        for i in range(12)
+    ]
+    good += [
+        {"id": "evil", "prompt": f"say {EVIL}", "reference": "x"},
+        {"id": "no", "prompt": "refuse"},
+        {"id": "7", "prompt": "say 7"},
+    ]
+    file.write_text("\n".join([*map(json.dumps, good), "broken"]))
+    return file
+
+
+def test_upload_run_look_and_export(browser: Browser, world: tuple[str, EvaluationWorld], tmp_path: Path) -> None:
+    url, _ = world
+    page = opened(browser, url + "evaluate")
+    page.locator("#prompts").set_input_files(rows(tmp_path))
+    expect(page.locator(".bad")).to_contain_text("Row 16: is not JSON", timeout=LONG)
+    expect(page.locator(".preview tbody tr")).to_have_count(15)
+    page.locator("#start").click()
+    expect(page.locator("#run .state")).to_contain_text("finished", timeout=LONG)
+    expect(page.locator("#run .state")).to_contain_text("28 of 30 answered · 2 failed")
+    answers = page.locator("table.answers tbody tr")
+    expect(answers).to_have_count(15, timeout=LONG)
+    expect(page.locator("#run svg.plot").first).to_be_visible()
+    expect(page.locator("#run")).to_contain_text("plain is higher")
+    page.locator("[data-filter=only]").select_option("failed")
+    expect(answers).to_have_count(1)
+    page.locator("[data-filter=only]").select_option("different")
+    expect(answers).to_have_count(13)
+    page.locator("tr[data-row=r3] .diff-button").click()
+    expect(page.locator("tr[data-row=r3] del")).to_have_text("word3")
+    expect(page.locator("tr[data-row=r3] ins")).to_have_text("WORD3")
+    assert page.evaluate("window.broken") is None and page.locator("table.answers img").count() == 0
+    with page.expect_download() as download:
+        page.locator(".files a", has_text="report.html").click()
+    report = download.value.path().read_text()
+    assert "<script" not in report and "<img" not in report and "rule 1.0" in report
+    page.reload()
+    expect(answers).to_have_count(15, timeout=LONG)
+    page.context.close()
+
+
+def test_ask_vote_and_see_who_it_was(browser: Browser, world: tuple[str, EvaluationWorld]) -> None:
+    url, _ = world
+    page = opened(browser, url + "compare")
+    page.locator("#prompt").fill("say hello")
+    page.locator("#ask").click()
+    expect(page.locator(".voting")).to_be_visible(timeout=LONG)
+    cards = page.locator(".sides article")
+    assert sorted(text.splitlines()[-1] for text in cards.all_inner_texts()) == ["HELLO", "hello"]
+    assert "plain" not in page.locator(".sides").inner_text() and "loud" not in page.locator(".sides").inner_text()
+    loud = next(i for i, text in enumerate(cards.all_inner_texts()) if "HELLO" in text)
+    page.locator(f"[data-choice='{loud}']").click()
+    expect(cards.nth(loud).locator("h3")).to_contain_text("loud")
+    expect(cards.nth(1 - loud).locator("h3")).to_contain_text("plain")
+    expect(page.locator("#standings")).to_contain_text("1 vote", timeout=LONG)
+    expect(page.locator("#standings .verdict")).to_contain_text("Nobody can be told apart")
+    page.context.close()
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize(("theme", "language"), [("light", "en"), ("dark", "ko")])
+def test_nothing_sticks_out(
+    browser: Browser, world: tuple[str, EvaluationWorld], tmp_path: Path, viewport: dict[str, int], theme: str, language: str
+) -> None:
+    url, _ = world
+    asked = f"?theme={theme}&lang={language}"
+    name = f"{viewport['width']}-{theme}"
+    page = opened(browser, f"{url}evaluate{asked}", viewport=viewport)
+    page.locator("#prompts").set_input_files(rows(tmp_path))
+    expect(page.locator(".preview tbody tr")).to_have_count(15, timeout=LONG)
+    page.screenshot(path=picture(f"evaluate-form-{name}"), full_page=True)
+    page.locator("#start").click()
+    expect(page.locator("table.answers tbody tr")).to_have_count(15, timeout=LONG)
+    page.screenshot(path=picture(f"evaluate-{name}"), full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.goto(f"{url}compare{asked}")
+    page.locator("#prompt").fill("say hello")
+    page.locator("#ask").click()
+    page.locator("[data-choice=tie]").click()
+    expect(page.locator("#standings table").first).to_be_visible(timeout=LONG)
+    page.screenshot(path=picture(f"compare-{name}"), full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    missing = page.evaluate("document.body.innerText.match(/\\b(evaluate|compare|variants|score|rating|pages)\\.[a-z_.]+/g)")
+    assert missing is None, missing
+    page.context.close()

@@ -1,0 +1,1 @@
+"""Internal evaluation: files of prompts, scores with their intervals, blind comparisons."""
