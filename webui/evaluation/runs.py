@@ -253,7 +253,8 @@ class Run:
         self._began = time.monotonic()
         try:
             for questions in self._groups():
-                await self._ask_all(questions)
+                if self.state != "cancelled":  # between two groups nobody is there to be cancelled
+                    await self._ask_all(questions)
         except asyncio.CancelledError:
             await self._end_workers()
             if self.state != "cancelled":
