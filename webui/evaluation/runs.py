@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import itertools
 import json
 import secrets
 import time
@@ -231,11 +230,7 @@ class Run:
 
     def _first_of_each(self, count: int) -> set[str]:
         """The keys of each variant's first questions."""
-        variants: dict[str, list[str]] = {}
-        for ask in self._open:
-            variants.setdefault(str(ask.about.get("variant")), []).append(ask.key)
-        few = (keys[: min(count, len(keys) // WARM_UP_SHARE)] for keys in variants.values())
-        return set(itertools.chain.from_iterable(few))
+        return {ask.key for group in self._groups() for ask in group[: min(count, len(group) // WARM_UP_SHARE)]}
 
     @property
     def progress(self) -> Progress:
@@ -256,10 +251,10 @@ class Run:
         if self.state == "waiting":
             self._to("running")
         self._began = time.monotonic()
-        questions = iter(self._open)
-        self._workers = [asyncio.create_task(self._work(questions)) for _ in range(min(self._concurrency, len(self._open)))]
         try:
-            await asyncio.gather(*self._workers)
+            for questions in self._groups():
+                if self.state != "cancelled":  # between two groups nobody is there to be cancelled
+                    await self._ask_all(questions)
         except asyncio.CancelledError:
             await self._end_workers()
             if self.state != "cancelled":
@@ -272,6 +267,18 @@ class Run:
             raise
         if self.state != "cancelled":
             self._to("finished")
+
+    def _groups(self) -> list[list[Ask]]:
+        """Each variant's questions: asked together, one variant's would wait in line behind another's."""
+        groups: dict[str, list[Ask]] = {}
+        for ask in self._open:
+            groups.setdefault(str(ask.about.get("variant")), []).append(ask)
+        return list(groups.values())
+
+    async def _ask_all(self, questions: list[Ask]) -> None:
+        left = iter(questions)
+        self._workers = [asyncio.create_task(self._work(left)) for _ in range(min(self._concurrency, len(questions)))]
+        await asyncio.gather(*self._workers)
 
     async def _work(self, questions: Iterator[Ask]) -> None:
         await self._may_go_on.wait()

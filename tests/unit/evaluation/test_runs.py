@@ -70,6 +70,18 @@ async def test_everything_is_asked_once_and_no_more_at_once_than_allowed(tmp_pat
     assert len(teller.asked) == 40 and (again.progress.kept, again.progress.state) == (40, "finished")
 
 
+async def test_no_variant_waits_behind_another(tmp_path: Path) -> None:
+    rows = read("rows.jsonl", b"\n".join(b'{"prompt": "%d"}' % i for i in range(6))).rows
+    asks = [ask for name in "ab" for ask in Plan("x", [], []).asks(rows, Variant(name), "engine")]
+    teller = Teller(told=False)
+    task = asyncio.create_task(Run(asks, Journal(tmp_path / "answers.jsonl"), teller, 100).run())
+    await until(lambda: teller.here == 6)
+    assert {ask.about["variant"] for ask in teller.asked} == {"a"}
+    teller.go.set()
+    await task
+    assert len(teller.asked) == 12 and teller.most == 6
+
+
 async def test_a_paused_run_asks_nothing_more_until_it_goes_on(tmp_path: Path) -> None:
     teller = Teller(told=False)
     run = Run(questions(20), Journal(tmp_path / "answers.jsonl"), teller, 4)
