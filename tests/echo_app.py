@@ -21,7 +21,7 @@ from webui.conversation import Sampling
 from webui.engines.base import EngineInfo, Piece, Priority, Report
 from webui.prompt import Prompt
 from webui.server import app, process
-from webui.settings import Settings, load
+from webui.settings import load
 
 TOKEN = 4  # characters
 CONTEXT = 2**21
@@ -88,7 +88,7 @@ class EchoEngine:
 class EchoEngines:
     """Starts one at once."""
 
-    def __init__(self, settings: Settings, board: Board) -> None:
+    def __init__(self, board: Board) -> None:
         self._board = board
 
     async def __call__(self, report: Report) -> EchoEngine:
@@ -103,7 +103,7 @@ def main() -> int:
     for chatty in ("httpx", "httpcore", "asyncio", "markdown_it", "python_multipart"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    app._engines = EchoEngines
+    app.engines = lambda settings, board, on_models: EchoEngines(board)
     return process.run(load(sys.argv[1:]))
 
 

@@ -147,7 +147,7 @@ class Script:
 async def paced_app(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> AsyncIterator[tuple[App, Script]]:
     """The app in this event loop, without a socket."""
     script = Script()
-    monkeypatch.setattr(app_module, "_engines", lambda settings, board: script.engines(board))
+    monkeypatch.setattr(app_module, "engines", lambda settings, board, on_models: script.engines(board))
     app = App(load(["--data-dir", "none", *arguments], {}))
     app.history.start()
     app.supervisor.start()
@@ -210,7 +210,7 @@ class ServedApp:
 def served_app(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Iterator[ServedApp]:
     """One that is ended whatever happens."""
     served = ServedApp(arguments)
-    monkeypatch.setattr(app_module, "_engines", lambda settings, board: served.script.engines(board))
+    monkeypatch.setattr(app_module, "engines", lambda settings, board, on_models: served.script.engines(board))
     served.begin()
     try:
         yield served

@@ -53,7 +53,7 @@ async def house(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> AsyncIterat
     async def start(report: Any) -> ToldEngine:
         return ToldEngine()
 
-    monkeypatch.setattr("webui.server.app._engines", lambda settings, board: start)
+    monkeypatch.setattr("webui.server.app.engines", lambda settings, board, on_models: start)
     app = App(Settings(**{"data_dir": NONE, "grace": 0.05, **settings}))
     app.history.start()
     app.supervisor.start()

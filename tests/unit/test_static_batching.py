@@ -45,7 +45,7 @@ def test_a_job_is_neither_lost_nor_done_before_its_own_time(pairs: list[tuple[fl
     given_jobs = [Job(arrival, 5, tokens) for arrival, tokens in sorted(pairs)]
     ends = statically(given_jobs, lanes, TICK)
     assert len(ends) == len(given_jobs)
-    assert all(end >= job.arrival + job.tokens for end, job in zip(ends, given_jobs, strict=True))
+    assert all(end >= job.arrival + job.tokens - 1e-9 for end, job in zip(ends, given_jobs, strict=True))
 
 
 def ticks(cost: StepCost, shapes: list[tuple[int, int]]) -> list[Tick]:

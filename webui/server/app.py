@@ -27,7 +27,7 @@ from webui.batch.frames import Frames
 from webui.chats import Chats
 from webui.data_folder import DATABASE, EVALUATIONS, NONE, DataFolder
 from webui.demo_traffic import DemoTraffic
-from webui.engines.registry import Backend, Registry
+from webui.engines.registry import Backend, Registry, engines
 from webui.errors import BadSetting, Internal, WebuiError
 from webui.evaluation.comparisons import Comparisons
 from webui.evaluation.evaluations import Evaluations
@@ -82,7 +82,7 @@ class App:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.registry = Registry(settings, self._engine_changed)
+        self.registry = Registry(settings, self._engine_changed, engines)
         self.board, self.supervisor = self.registry.usual.board, self.registry.usual.supervisor
         # Nothing of whoever uses a kiosk is kept.
         data = DataFolder(settings.data_dir if settings.kiosk is None else NONE)
