@@ -15,6 +15,7 @@ import { Lanes } from "./board_lanes.js";
 import { Latency } from "./board_latency.js";
 import { BoardModel } from "./board_model.js";
 import { SavedByBatching } from "./board_saved.js";
+import { NpuLines } from "./board_npus.js";
 import { ServerFigures } from "./board_server.js";
 import { waitingAt } from "./board_scene.js";
 import { RequestTable } from "./board_table.js";
@@ -37,6 +38,7 @@ class BatchBoard extends HTMLElement {
   gauges = new Gauges(this.model, this.view);
   saved = new SavedByBatching(this.model);
   server = new ServerFigures(this.model);
+  npus = new NpuLines(this.model);
   latency = new Latency(this.model, this.view);
   table = new RequestTable(this.model, this.view);
   demo = new Demo(this.model);
@@ -64,7 +66,7 @@ class BatchBoard extends HTMLElement {
   build() {
     this.sub = make("p", { class: "sub" });
     const head = make("div", { class: "board-head" }, make("div", {}, make("h2", {}, say("board.title")), this.sub, this.server.build()), this.demo.build());
-    const details = make("div", { id: "batch-details" }, this.time.build(), legend(), this.gauges.build(), this.saved.build(), this.tabs.build(say("board.more")));
+    const details = make("div", { id: "batch-details" }, this.time.build(), legend(), this.gauges.build(), this.npus.build(), this.saved.build(), this.tabs.build(say("board.more")));
     this.replaceChildren(this.drawer.build("batch-details"), head, this.lanes.element, details);
     this.drawer.dragBy([head, this.lanes.canvas]);
     this.spokenAt = -SPOKEN_EVERY;
@@ -106,6 +108,7 @@ class BatchBoard extends HTMLElement {
     this.demo.draw();
     this.server.draw();
     if (this.drawer.seen) this.gauges.draw();
+    if (this.drawer.seen) this.npus.draw();
     this.lanes.wake();
     this.describe();
     if (performance.now() - this.slowAt >= SLOW) this.drawSlow();

@@ -184,6 +184,27 @@ export interface Figures {
   demo: number;
   /** What the server of an engine elsewhere publishes of itself. */
   server: ServerLoad | null;
+  /** What an exporter says of the NPUs. */
+  npu: NpuFigures | null;
+}
+
+/** All NPUs that are read; watts, and tokens per joule between the last two readings. null: not known. */
+export interface NpuFigures {
+  npus: Npu[];
+  power: number | null;
+  tokens_per_joule: number | null;
+}
+
+/** One NPU: a share from 0 to 1, watts, degrees Celsius, bytes; null where the exporter does not say. */
+export interface Npu {
+  name: string;
+  card: string;
+  utilization: number | null;
+  power: number | null;
+  temperature: number | null;
+  memory_used: number | null;
+  memory_total: number | null;
+  healthy: boolean | null;
 }
 
 /** Everybody's requests there, a share from 0 to 1, tokens per second; null where the server does not say. */

@@ -66,6 +66,7 @@ class Traffic:
     Attributes:
         steps: [at, sequences, prompt tokens, bucket] of every step.
         mine: ids of the requests of the visitor who looks.
+        npu: what an exporter says of the NPUs.
     """
 
     lanes: int
@@ -74,6 +75,7 @@ class Traffic:
     buckets: bool = False
     mine: tuple[int, ...] = ()
     epoch: str = "paper"
+    npu: dict[str, Any] | None = None
 
     def running(self, now: int) -> int:
         """Lanes in use at a moment."""
@@ -127,7 +129,8 @@ class Traffic:
         occupancy = round(sum(busy) / len(busy), 3) if busy else None
         kv = round(0.7 * self.running(now) / self.lanes, 3)
         rates = {"prompt": round(read / 3, 1), "generation": round(written / 3, 1)}
-        return {"kv": kv, "occupancy": occupancy, "prefix_hits": 0.31, "tps": rates, "demo": demo, "server": None}
+        shares = {"kv": kv, "occupancy": occupancy, "prefix_hits": 0.31}
+        return {**shares, "tps": rates, "demo": demo, "server": None, "npu": self.npu}
 
     def _frame(self, now: int, **rest: Any) -> dict[str, Any]:
         preempted = sum(max(0, sum(since <= now for _, since, _ in asked.stays) - 1) for asked in self.requests)

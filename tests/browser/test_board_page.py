@@ -178,6 +178,26 @@ def test_buckets_are_spoken_of_only_where_the_engine_has_them(visit: Opening) ->
     assert page.evaluate("board.model.steps.list.every(({ bucket }) => bucket === null)")
 
 
+def test_the_npus_are_shown_only_where_somebody_reads_them(visit: Opening) -> None:
+    well = {"card": "RBLN-CA25", "utilization": 0.63, "power": 41.2, "temperature": 52.0, "healthy": True}
+    memory = {"memory_used": 9 * 2**30, "memory_total": 15.7 * 2**30}
+    npus = [
+        {"name": "rbln0", **well, **memory},
+        {"name": "rbln1", **dict.fromkeys([*well, *memory]), "card": "", "healthy": False},
+    ]
+    traffic = busy(buckets=(1, 2, 4))
+    traffic.npu = {"npus": npus, "power": 41.2, "tokens_per_joule": 3.14159}
+    page = visit(traffic, 60_000, still=True)
+    expect(page.locator(".npus p")).to_have_text("NPUs · 41 W · 3.14 tokens per joule")
+    first, second = page.locator(".npus li").all()
+    expect(first).to_have_text("rbln0 RBLN-CA25 · 63% busy · 41 W · 52 °C · 9.00 of 15.70 GiB")
+    expect(second).to_have_text("rbln1 · not healthy")
+    assert (unnamed(page), pale(page), sticking_out(page)) == ([], [], [])
+    page.screenshot(path=picture("board-npus"))
+    page = visit(busy(), 60_000, still=True)
+    expect(page.locator(".npus")).to_be_hidden()
+
+
 def test_limits_of_goodput_are_kept_in_the_browser(visit: Opening) -> None:
     page = visit(busy(), 60_000, still=True)
     limit = page.get_by_label("TTFT at most")

@@ -147,6 +147,13 @@ def test_savings_are_told_every_five_seconds_in_which_a_request_ended() -> None:
     assert told == [0, 5, 10]
 
 
+def test_what_is_known_of_the_npus_is_told() -> None:
+    npu = {"npus": [], "power": 40.0, "tokens_per_joule": None}
+    board = Board(2, Clock())
+    assert Frames(board, npus=lambda: npu).full()["figures"]["npu"] == npu
+    assert Frames(board).full()["figures"]["npu"] is None
+
+
 def test_sixteen_busy_lanes_cost_a_watcher_three_kilobytes_a_second_at_most() -> None:
     clock = Clock()
     board = Board(16, clock)

@@ -28,11 +28,18 @@ class Frames:
     Args:
         board: what they tell of.
         demo: how many demonstration requests wait, run or are still to be sent.
+        npus: what is known of the NPUs that the engine runs on, if anything.
     """
 
-    def __init__(self, board: Board, demo: Callable[[], int] = lambda: 0) -> None:
+    def __init__(
+        self,
+        board: Board,
+        demo: Callable[[], int] = lambda: 0,
+        npus: Callable[[], dict[str, Any] | None] = lambda: None,
+    ) -> None:
         self._board = board
         self._demo = demo
+        self._npus = npus
         self._told: dict[int, int] = {}  # running request -> its tokens when they were last told
         self._told_steps = 0
         self._told_engine = board.engine
@@ -98,6 +105,7 @@ class Frames:
             "tps": {"prompt": round(prompt, 1), "generation": round(generation, 1)},
             "demo": self._demo(),
             "server": board.server and board.server.as_dict(),
+            "npu": self._npus(),
         }
 
     def row(self, request: Request) -> list[Any]:

@@ -172,12 +172,16 @@ class App:
     def _front(self, backend: Backend) -> Front:
         board, supervisor = backend.board, backend.supervisor
         demo = DemoTraffic(supervisor, board, self.chats.prompt, self._is_here, self.settings.grace)
-        frames = Frames(board, lambda: demo.count)
+        frames = Frames(board, lambda: demo.count, lambda: self._npus(backend))
 
         def choice() -> dict[str, Any]:
             return {"models": self.registry.menu(), "chosen": backend.key}
 
         return Front(backend, frames, demo, Everybody(supervisor, frames, self.history, choice))
+
+    def _npus(self, backend: Backend) -> dict[str, Any] | None:
+        """What an exporter says of the NPUs under the engine in this process."""
+        return self.npu_metrics.status() if self.npu_metrics is not None and backend.board is self.board else None
 
     def _engine_changed(self, backend: Backend) -> None:
         if backend.supervisor.stage == "restarting":
