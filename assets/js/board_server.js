@@ -14,7 +14,7 @@ export class ServerFigures {
   }
 
   build() {
-    this.element = make("p", { class: "sub server-figures", hidden: true });
+    this.element = make("p", { class: "server-figures", hidden: true });
     return this.element;
   }
 
