@@ -16,12 +16,13 @@ import httpx
 import pytest
 
 from tests.app_process import ROOT, AppProcess, Tab, running_app
-from tests.engine.test_answers import ENDLESS, LONG
+from tests.engine.test_answers import STORY
 from tests.postgres import find_programs, running_cluster
 
 pytestmark = pytest.mark.engine
 
 PATIENT = 180.0  # seconds
+LONG = {"sampling": {"temperature": 1.0, "min_tokens": 1500, "max_tokens": 1500}}  # the engine that stays writes it to its end
 PAGES, ENGINES, FRONT, BACK = ("7861", "7862"), ("8001", "8002"), "8080", "8000"  # the ports in docs/nginx.conf
 TABS_AT_MOST = 24
 
@@ -128,7 +129,7 @@ async def load(tabs: list[Tab], url: str, pages: list[AppProcess], engines: tupl
         assert len(tabs) < TABS_AT_MOST, [page.status()["requests"] for page in pages]
         one = await Tab(url).open()
         tabs.append(one)
-        id = await one.send(ENDLESS, **LONG)
+        id = await one.send(STORY, **LONG)
         if len(tabs) <= 4:
             await one.wait_for(lambda one=one, id=id: len(one.answer(id).streamed) > 20, PATIENT)
 

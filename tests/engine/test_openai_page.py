@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.app_process import AppProcess, running_app, tab
-from tests.engine.test_answers import ENDLESS, LONG, busy, fill, idle, leave
+from tests.engine.test_answers import LONG, STORY, busy, fill, idle, leave
 from tests.faulty_server import FaultyServer, event, streams
 
 pytestmark = pytest.mark.engine
@@ -69,7 +69,7 @@ def _published(frame: dict) -> tuple[float, float] | None:  # type: ignore[type-
 
 async def test_stop_frees_the_lane_at_the_server_and_keeps_the_text(app: AppProcess, page: AppProcess) -> None:
     async with tab(page.url) as one:
-        id = await one.send(ENDLESS, **LONG)
+        id = await one.send(STORY, **LONG)
         await one.wait_for(lambda: len(one.answer(id).streamed) > 20)
         await busy(app, running=1, waiting=0)
         await one.post("stop")
@@ -81,7 +81,7 @@ async def test_stop_frees_the_lane_at_the_server_and_keeps_the_text(app: AppProc
 
 async def test_a_closed_tab_frees_its_lane_at_the_server(app: AppProcess, page: AppProcess) -> None:
     async with tab(page.url) as one:
-        await one.send(ENDLESS, **LONG)
+        await one.send(STORY, **LONG)
         await busy(app, running=1, waiting=0)
     await idle(app, within=PATIENT)
 
