@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.app_process import AppProcess, running_app, tab
+from tests.conftest import CONTEXT
 from tests.engine.test_answers import LONG, STORY, busy, fill, idle, leave
 from tests.faulty_server import FaultyServer, event, streams
 
@@ -59,7 +60,7 @@ async def test_several_are_answered_at_once_and_the_servers_own_figures_are_show
         assert watcher.latest("board")["running"] + watcher.latest("board")["waiting"] == 4
     finally:
         await leave([*others, *tabs])
-    await idle(app, within=PATIENT)
+    await idle(app)
 
 
 def _published(frame: dict) -> tuple[float, float] | None:  # type: ignore[type-arg]
@@ -73,7 +74,7 @@ async def test_stop_frees_the_lane_at_the_server_and_keeps_the_text(app: AppProc
         await one.wait_for(lambda: len(one.answer(id).streamed) > 20)
         await busy(app, running=1, waiting=0)
         await one.post("stop")
-        await idle(app, within=PATIENT)
+        await idle(app)
         answer = await one.answered(id)
         assert answer.end == "aborted" and len(answer.text) >= 20
         assert answer.timing is not None and answer.timing["tokens"] > 0
@@ -83,7 +84,7 @@ async def test_a_closed_tab_frees_its_lane_at_the_server(app: AppProcess, page: 
     async with tab(page.url) as one:
         await one.send(STORY, **LONG)
         await busy(app, running=1, waiting=0)
-    await idle(app, within=PATIENT)
+    await idle(app)
 
 
 async def test_regenerate_continue_sampling_and_budget(app: AppProcess, page: AppProcess) -> None:
@@ -99,14 +100,14 @@ async def test_regenerate_continue_sampling_and_budget(app: AppProcess, page: Ap
         again = await one.answered(response.json()["message"])
         assert "2" in again.text and "3" not in again.text
         assert (await one.post("budget", text="x")).json()["used"] > 0
-        refused = await one.post("messages", text="word " * 5000)
-        assert refused.json()["error"]["code"] == "message_too_long" and refused.json()["error"]["params"]["total"] == 2048
+        refused = await one.post("messages", text="word " * 30_000)
+        assert refused.json()["error"]["code"] == "message_too_long" and refused.json()["error"]["params"]["total"] == CONTEXT
 
 
 async def test_what_no_longer_fits_is_dropped_and_said(page: AppProcess) -> None:
     async with tab(page.url) as one:
         for index in range(4):
-            answer = await one.ask(f"{index} " + "word " * 600, max_tokens=2)
+            answer = await one.ask(f"{index} " + "word " * 5000, max_tokens=2)
             assert answer.end == "length"
         assert answer.dropped > 0 and answer.dropped % 2 == 0
 
