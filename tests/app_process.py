@@ -170,7 +170,7 @@ class Tab:
                     self.events.append((kind, json.loads(line[6:])))
                     self._changed.set()
 
-    async def wait_for(self, condition: Callable[[], bool], seconds: float = 120) -> None:
+    async def wait_for(self, condition: Callable[[], bool], seconds: float = 300) -> None:
         """Waits until what was read meets a condition."""
         async with asyncio.timeout(seconds):
             while not condition():

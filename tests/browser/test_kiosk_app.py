@@ -29,7 +29,7 @@ def test_a_visit_before_the_real_engine(browser: Browser, tmp_path: Path) -> Non
         expect(screen).to_have_attribute("data-screen", "waiting", timeout=LONG)
         app.wait_until_ready()
         expect(screen).to_have_attribute("data-screen", "answered", timeout=LONG)
-        expect(page.locator(".blocks")).to_contain_text("배치", timeout=LONG)
+        expect(page.locator(".blocks")).to_contain_text("배칭", timeout=LONG)
         expect(page.locator(".answer-footer")).to_contain_text("프리필")
         page.screenshot(path=picture("kiosk-app-answered"))
 
