@@ -257,7 +257,7 @@ def test_show_me_sends_as_many_as_asked_and_stops(visit: Opening, theatre: Stage
     with page.expect_response("**/api/demo"):
         page.get_by_role("button", name="Show me").click()
     expect(page.locator("#demo-count")).to_have_value("64")
-    assert theatre.asked == [("POST", "/api/demo", {"count": 64})]
+    assert theatre.asked == [("POST", "/api/demo", {"count": 64, "model": ""})]
     page.locator("#demo-count").fill("13")
     page.get_by_role("button", name="Show me").click()
     expect(page.locator(".demo [role=alert]")).to_have_text("The engine is still starting.")
