@@ -29,6 +29,7 @@ State = Literal["off", "starting", "keeping", "failing"]
 Result = TypeVar("Result")
 
 UNDO_WITHIN = 10.0  # seconds in which a deleted conversation can be brought back
+GATHER_FOR = 0.05  # seconds; shorter than the block of an answer that it could cost
 PENDING_AT_MOST = 50_000  # records that wait for the database
 BATCH = 500  # records in one transaction
 BACK_OFF = (0.5, 1.0, 2.0, 5.0, 10.0)  # seconds between tries
@@ -210,6 +211,9 @@ class History:
                 if due <= time.monotonic():
                     return True
                 self._changed.wait(due - time.monotonic())
+            if self._pending:
+                # What comes at about the same time, from whatever conversations, costs one transaction.
+                self._changed.wait_for(lambda: self._closing, GATHER_FOR)
         return True
 
     def _work(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -183,18 +184,20 @@ class Store:
             if votes:
                 connection.execute(self._insert(vote).on_conflict_do_nothing(), votes)
             if headings:
-                connection.execute(self._upsert_conversation(), [_conversation_row(record) for record in headings])
+                connection.execute(self._upsert_conversation, [_conversation_row(record) for record in headings])
             owners = _owners(connection, {record.conversation for record in messages})
             rows = [_message_row(record) for record in messages if owners.get(record.conversation) == record.visitor]
             if rows:
-                connection.execute(self._upsert_message(), rows)
+                connection.execute(self._upsert_message, rows)
 
+    @cached_property
     def _upsert_conversation(self) -> Any:
         insert = self._insert(conversation)
         news = {name: insert.excluded[name] for name in ("title", "named", "pinned", "updated", "deleted", "choices")}
         own = conversation.c.visitor == insert.excluded.visitor
         return insert.on_conflict_do_update(index_elements=["id"], set_=news, where=own)
 
+    @cached_property
     def _upsert_message(self) -> Any:
         insert = self._insert(message)
         fixed = {"row", "conversation", "id", "role", "created"}
