@@ -29,7 +29,7 @@ State = Literal["off", "starting", "keeping", "failing"]
 Result = TypeVar("Result")
 
 UNDO_WITHIN = 10.0  # seconds in which a deleted conversation can be brought back
-GATHER_FOR = 0.05  # seconds; shorter than the block of an answer that it could cost
+GATHER_FOR = 0.1  # seconds; shorter than the block of an answer that it could cost
 PENDING_AT_MOST = 50_000  # records that wait for the database
 BATCH = 500  # records in one transaction
 BACK_OFF = (0.5, 1.0, 2.0, 5.0, 10.0)  # seconds between tries
