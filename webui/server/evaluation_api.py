@@ -26,7 +26,7 @@ from webui.evaluation.folder import REPORTS
 from webui.evaluation.results import STARS, Rating
 from webui.evaluation.variants import Variant, read_variant
 from webui.evaluation.votes import pseudonym
-from webui.server.chat_api import check_guard, content_of, text_in, visitor_of
+from webui.server.chat_api import body_of, check_guard, text_in, visitor_of
 from webui.server.list_api import INERT
 from webui.ui.head import head
 from webui.ui.texts import ASSETS
@@ -82,13 +82,13 @@ class EvaluationApi:
     async def preview(self, request: Request) -> Response:
         """What a file holds."""
         check_guard(request)
-        name, content = _file_in(await _body(request))
+        name, content = _file_in(await body_of(request, BODY_AT_MOST))
         return _json(await in_background(lambda: self._evaluations.preview(name, content)))
 
     async def start(self, request: Request) -> Response:
         """Begins a run."""
         check_guard(request)
-        body = await _body(request)
+        body = await body_of(request, BODY_AT_MOST)
         name, content = _file_in(body)
         plan = body.get("plan")
         if not isinstance(plan, dict):
@@ -150,7 +150,7 @@ class EvaluationApi:
     async def rate(self, request: Request) -> Response:
         """What a person says of an answer."""
         check_guard(request)
-        evaluation, body = self._found(request), await _body(request)
+        evaluation, body = self._found(request), await body_of(request, BODY_AT_MOST)
         self._evaluations.rate(evaluation, _rating(body, pseudonym(visitor_of(request))))
         return _json({})
 
@@ -160,7 +160,7 @@ class EvaluationApi:
     async def compare(self, request: Request) -> Response:
         """Answers of several variants as they grow, one JSON object per line; closing the connection frees their lanes."""
         check_guard(request)
-        body = await _body(request)
+        body = await body_of(request, BODY_AT_MOST)
         variants, tags = body.get("variants"), body.get("tags", [])
         if not isinstance(variants, list) or not all(isinstance(each, dict) for each in variants):
             raise BadInput(field="variants", reason="a list of variants is wanted")
@@ -182,7 +182,7 @@ class EvaluationApi:
     async def vote(self, request: Request) -> Response:
         """Takes a vote and tells whose is which."""
         check_guard(request)
-        body = await _body(request)
+        body = await body_of(request, BODY_AT_MOST)
         comparison = self._comparisons.find(request.path_params["id"], visitor_of(request))
         return _json(self._comparisons.vote(comparison, text_in(body, "choice"), text_in(body, "reason")[:TEXT_AT_MOST]))
 
@@ -202,16 +202,6 @@ def _html(name: str) -> str:
 
 def _json(content: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(content), status, media_type="application/json", headers={"cache-control": "no-store"})
-
-
-async def _body(request: Request) -> dict[str, Any]:
-    try:
-        body = orjson.loads(await content_of(request, BODY_AT_MOST) or b"{}")
-    except orjson.JSONDecodeError:
-        raise BadInput(field="body", reason="is not JSON") from None
-    if not isinstance(body, dict):
-        raise BadInput(field="body", reason="an object is wanted")
-    return body
 
 
 def _file_in(body: dict[str, Any]) -> tuple[str, bytes]:
