@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webui.demo_model import evaluate, golden, training
-from webui.demo_model.corpus import Library
+from webui.demo_model.corpus import Library, numbers
 from webui.demo_model.corpus.dialogue import DialogueMaker
 from webui.demo_model.corpus.library import LANGUAGES, Language
 from webui.demo_model.corpus.noise import noisy, reworded
 from webui.demo_model.corpus.phrasing import choose, ends_in_consonant, fill, matcher, normalised, with_particle
-from webui.demo_model.corpus.stories import Wish
+from webui.demo_model.corpus.stories import Wish, made_up_creature
 from webui.demo_model.scoring import (
     CONVERSATION_SKILLS,
     LONGEST_CONVERSATION,
@@ -171,6 +171,42 @@ def test_every_answer_of_a_conversation_is_accepted(maker: DialogueMaker, seed: 
     answers = [message.text for message in dialogue if message.role == "assistant"]
     assert len(answers) == len(turns)
     assert all(not turn.answers or answer in turn.answers for answer, turn in zip(answers, turns, strict=True))
+
+
+def test_ordinals_are_written_in_every_way() -> None:
+    written = [
+        (numbers.english_ordinal_figures(each), numbers.english_ordinal_word(each), numbers.korean_ordinal(each))
+        for each in (1, 2, 3, 12, 13, 20, 21, 26)
+    ]
+    assert written == [
+        ("1st", "first", "첫 번째"),
+        ("2nd", "second", "두 번째"),
+        ("3rd", "third", "세 번째"),
+        ("12th", "twelfth", "열두 번째"),
+        ("13th", "thirteenth", "열세 번째"),
+        ("20th", "twentieth", "스무 번째"),
+        ("21st", "twenty-first", "스물한 번째"),
+        ("26th", "twenty-sixth", "스물여섯 번째"),
+    ]
+
+
+@settings(deadline=None)
+@given(seed=SEEDS)
+def test_made_up_heroes_are_in_their_story(maker: DialogueMaker, seed: int) -> None:
+    rng = random.Random(seed)
+    wish = Wish(hero=made_up_creature(rng))
+    replies = maker.exchanges.skills.story_replies(wish, rng)
+    assert all(rule_for((), wish).accepts(replies[language].text) for language in LANGUAGES)
+
+
+def test_visitors_who_tell_a_name_mostly_ask_for_it(maker: DialogueMaker) -> None:
+    rng = random.Random(4)
+    told = asked = 0
+    for _ in range(400):
+        dialogue, turns = maker.draw_judged(rng)
+        told += any("Nice to meet you, " in message.text or "만나서 반가워요, " in message.text for message in dialogue)
+        asked += any(turn.skill == "memory" for turn in turns)
+    assert 0 < told * 0.7 < asked
 
 
 def test_copied_words_reach_the_model_as_they_are() -> None:

@@ -10,10 +10,10 @@ from typing import Literal
 
 from webui.demo_model.corpus.exchanges import Exchange, ExchangeMaker
 from webui.demo_model.corpus.library import LANGUAGES, Language, Library
-from webui.demo_model.corpus.noise import noisy, reworded
+from webui.demo_model.corpus.noise import noisy, noisy_around_slots, reworded
 from webui.demo_model.corpus.phrasing import fill
 from webui.demo_model.corpus.reply import Replies, Reply
-from webui.demo_model.corpus.skills import FIRST_NAMES, made_up_name
+from webui.demo_model.corpus.skills import person_name
 from webui.demo_model.corpus.stories import Wish
 
 Role = Literal["system", "user", "assistant"]
@@ -27,8 +27,10 @@ TURNS: tuple[tuple[range, float], ...] = (
     (range(LONGEST, LONGEST + 1), 0.01),
 )
 """How many turns conversations have, with the share of each range."""
-PRACTICE = 0.15
+PRACTICE = 0.13
 """Share of conversations that do nothing but exercise the skills of copying, so that their mechanism is learned early."""
+TURNS_UNTIL_ASKED: tuple[int | None, ...] = (0, 0, 1, 1, 2, 2, 3, 4, 5, 6, None)
+"""After how many other turns a visitor who has told a name asks for it; None is only by chance."""
 MANNERS: tuple[tuple[str | None, float], ...] = (
     (None, 0.55),
     ("plain", 0.12),
@@ -93,6 +95,7 @@ class _Conversation:
         self.skill = ""
         self.language: Language = rng.choice(LANGUAGES)
         self.person: str | None = None
+        self.until_asked: int | None = None
         self.practises = rng.random() < PRACTICE
         manners, shares = zip(*MANNERS, strict=True)
         self.manner: str | None = rng.choices(manners, shares)[0]
@@ -103,7 +106,7 @@ class _Conversation:
 
     def run(self, turns: int) -> None:
         """Writes the whole conversation."""
-        while turns > 0:
+        while turns > 0 or self.until_asked is not None:
             self.skill = "conversations" if self.turns else "first questions"
             if self.rng.random() < 0.05:
                 self.language = "ko" if self.language == "en" else "en"
@@ -151,15 +154,18 @@ class _Conversation:
         """Now and then the visitor tells a name or asks for it; how many turns that took."""
         chance = self.rng.random()
         telling = 0.03 if self.messages else 0.16
-        if chance < telling:
-            known = self.rng.random() < 0.4
-            person = self.rng.choice(FIRST_NAMES[self.language]) if known else made_up_name(self.language, self.rng)
-            self._ask_intent("name_told", {"person": person}, verbatim=True)
-            self._reply_intent("name_told", person)
-            self.person = person
+        if chance < telling and self.until_asked != 0:
+            self.person = person_name(self.language, self.rng)
+            self._ask_intent("name_told", {"person": self.person}, verbatim=True)
+            self._reply_intent("name_told", self.person)
+            self.until_asked = self.rng.choice(TURNS_UNTIL_ASKED)
             return 1
-        if chance < telling + (0.2 if self.person else 0.02):
+        asked = self.until_asked == 0
+        self.until_asked = None if asked or self.until_asked is None else self.until_asked - 1
+        if asked or chance > (0.9 if self.person else 0.98):
             self.skill = "memory"
+            if self.rng.random() < 0.1:
+                self.language = "ko" if self.language == "en" else "en"
             self._ask_intent("name_asked", {})
             self._reply_intent("name_asked" if self.person else "name_unknown", self.person or "")
             return 1
@@ -167,6 +173,8 @@ class _Conversation:
 
     def _ask_intent(self, intent: str, slots: dict[str, str], *, verbatim: bool = False) -> None:
         phrase = reworded(self.maker.library.intents[intent].phrase(self.language, self.rng), self.language, self.rng)
+        if verbatim:
+            phrase = noisy_around_slots(phrase, self.language, self.rng)
         self._ask(fill(phrase, slots), verbatim=verbatim)
 
     def _reply_intent(self, intent: str, person: str) -> None:

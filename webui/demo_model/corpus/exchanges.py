@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from webui.demo_model.corpus.library import LANGUAGES, Intent, Language, Library
-from webui.demo_model.corpus.noise import reworded
+from webui.demo_model.corpus.noise import noisy_around_slots, reworded
 from webui.demo_model.corpus.phrasing import fill
 from webui.demo_model.corpus.reply import Replies, Reply
 from webui.demo_model.corpus.skills import Skills, Task
@@ -17,7 +17,12 @@ from webui.demo_model.corpus.stories import Wish
 
 DIALOGUE_INTENTS = frozenset({"name_told", "name_asked", "name_unknown"})
 """Intents that only make sense inside a conversation; `dialogue.py` draws them."""
-COPYING_INTENTS = frozenset({"spell", "repeat", "count", "count_to", "count_down", "letter_number"})
+COPYING_INTENTS = frozenset(
+    {
+        *("spell", "repeat", "count", "count_to", "count_down", "add", "subtract"),
+        *("letter_number", "letter_after", "letter_before"),
+    }
+)
 """Intents whose answer is copied or worked out from the question, letter by letter or number by number."""
 VARIED_SKILLS = frozenset({"jokes", "poems"})
 """Skills where "another one" brings another of the answers."""
@@ -83,11 +88,15 @@ class ExchangeMaker:
         )
 
     def _computed(self, intent: Intent, phrase: str, task: Task, language: Language, rng: random.Random) -> Exchange:
+        if task.verbatim:
+            phrase = noisy_around_slots(phrase, language, rng)
         question = fill(phrase, task.asked)
         if task.wish is not None:
             wish = asked_part(task.wish, phrase)
             tell = partial(self.skills.story_replies, wish)
-            return Exchange(intent.id, intent.skill, language, question, tell(rng), another=tell, wish=wish)
+            return Exchange(
+                intent.id, intent.skill, language, question, tell(rng), verbatim=task.verbatim, another=tell, wish=wish
+            )
         replies = task.replies or filled_replies(intent, task.known or {})
         return Exchange(intent.id, intent.skill, language, question, replies, verbatim=task.verbatim)
 
@@ -99,7 +108,7 @@ def _one_of(others: Sequence[Replies], rng: random.Random) -> Replies:
 def asked_part(wish: Wish, phrase: str) -> Wish:
     """The part of the wish that the phrase speaks of."""
     return Wish(
-        hero=wish.hero if "{hero" in phrase else None,
+        hero=wish.hero if "{hero" in phrase or "{kind" in phrase else None,
         place=wish.place if "{place" in phrase else None,
         mood=wish.mood if "{mood" in phrase else None,
     )

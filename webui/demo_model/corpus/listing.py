@@ -15,7 +15,7 @@ from webui.demo_model.corpus.reply import Replies, Reply
 class Collection:
     """Some things of one kind, always listed in the same order."""
 
-    name: Both
+    names: Mapping[Language, tuple[str, ...]]
     counter: str
     complete: bool
     members: tuple[Both, ...]
@@ -45,4 +45,5 @@ def read_collections(path: Path = DATA / "lists.txt") -> list[Collection]:
 
 def _collection(heading: list[str], members: list[Mapping[Language, str]]) -> Collection:
     english, korean, counter, *flags = heading
-    return Collection({"en": english, "ko": korean}, counter, "complete" in flags, tuple(members))
+    names: dict[Language, tuple[str, ...]] = {"en": tuple(english.split(", ")), "ko": tuple(korean.split(", "))}
+    return Collection(names, counter, "complete" in flags, tuple(members))

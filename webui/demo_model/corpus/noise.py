@@ -72,6 +72,7 @@ OTHER_WORDS: dict[Language, dict[str, tuple[str, ...]]] = {
     },
 }
 """Other ways to say the same, so that a question does not hang on one word."""
+_SLOT = re.compile(r"(\{[^}]*\})")
 SMALL_WORDS = {"a", "an", "the", "is", "are", "of", "do", "does", "me", "you", "can", "please", "that", "it", "what", "to"}
 ENDINGS = "?.!, "
 
@@ -117,6 +118,16 @@ def noisy(question: str, language: Language, rng: random.Random, *, verbatim: bo
         before = rng.choice(BEFORE[language])
         question = before + (question if verbatim else question[:1].lower() + question[1:])
     return question
+
+
+def noisy_around_slots(phrase: str, language: Language, rng: random.Random) -> str:
+    """The phrasing in small letters or with a slip, its slots left alone: what they bring must be copied letter by letter."""
+    parts = _SLOT.split(phrase)
+    if rng.random() < 0.25:
+        parts[::2] = [part.lower() for part in parts[::2]]
+    longest = max(range(0, len(parts), 2), key=lambda place: len(parts[place]))
+    parts[longest] = _mistyped(parts[longest], language, rng)
+    return "".join(parts)
 
 
 def _recased(question: str, rng: random.Random) -> str:

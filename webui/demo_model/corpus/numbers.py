@@ -6,6 +6,7 @@ _ENGLISH_ONES = (
 ).split()
 _ENGLISH_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _ENGLISH_ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth".split()
+_ENGLISH_LATER_ORDINALS = "eleventh twelfth thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth".split()
 _SINO = "영 일 이 삼 사 오 육 칠 팔 구".split()
 _NATIVE_ONES = ("", *"하나 둘 셋 넷 다섯 여섯 일곱 여덟 아홉".split())
 _NATIVE_TENS = ("", *"열 스물 서른 마흔 쉰 예순 일흔 여든 아흔".split())
@@ -24,8 +25,28 @@ def english_ordinal(number: int) -> str:
     """3 -> third, 21 -> 21st."""
     if number <= len(_ENGLISH_ORDINALS):
         return _ENGLISH_ORDINALS[number - 1]
+    return english_ordinal_figures(number)
+
+
+def english_ordinal_figures(number: int) -> str:
+    """3 -> 3rd, 21 -> 21st."""
     ending = "th" if number // 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{ending}"
+
+
+def english_ordinal_word(number: int) -> str:
+    """3 -> third, 21 -> twenty-first."""
+    if number < len(_ENGLISH_ONES):
+        return (*_ENGLISH_ORDINALS, *_ENGLISH_LATER_ORDINALS)[number - 1]
+    tens, ones = divmod(number, 10)
+    if not ones:
+        return _ENGLISH_TENS[tens - 2].removesuffix("y") + "ieth"
+    return f"{_ENGLISH_TENS[tens - 2]}-{_ENGLISH_ORDINALS[ones - 1]}"
+
+
+def korean_ordinal(number: int) -> str:
+    """1 -> 첫 번째, 3 -> 세 번째, 21 -> 스물한 번째."""
+    return ("첫" if number == 1 else before_counter(number)) + " 번째"
 
 
 def sino_korean(number: int) -> str:

@@ -17,6 +17,7 @@ PARTICLES: dict[str, tuple[str, str]] = {
     "이야": ("이야", "야"),
     "이에": ("이에", "예"),
     "이란": ("이란", "란"),
+    "이라": ("이라", "라"),
 }
 """Particle by its form after a final consonant: (after a consonant, after a vowel)."""
 
@@ -74,6 +75,7 @@ def fill(template: str, slots: Mapping[str, str]) -> str:
     return _SLOT.sub(text_of, template)
 
 
+@cache
 def variety(template: str) -> int:
     """How many alternatives the template names, as a rough measure of how many ways it can be said."""
     return 1 + template.count("|")

@@ -7,15 +7,16 @@ Each skill is one function that draws a task: the slots of its question and the 
 import random
 import re
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from webui.demo_model.corpus import numbers
-from webui.demo_model.corpus.library import DATA, LANGUAGES, Both, Language, Library
-from webui.demo_model.corpus.listing import read_collections
+from webui.demo_model.corpus.library import DATA, LANGUAGES, Both, Language, Library, Row
+from webui.demo_model.corpus.listing import Collection, read_collections
+from webui.demo_model.corpus.phrasing import choose
 from webui.demo_model.corpus.reply import Replies, Reply
-from webui.demo_model.corpus.stories import MOODS, StoryTeller, Wish
+from webui.demo_model.corpus.stories import MOODS, StoryTeller, Wish, made_up_creature
 
 ONSETS = "b bl br c ch cl d dr f fl g gr h j k kr l m n p ph pl pr qu r s sh sk sl sp st t th tr v w y z".split() + [""] * 4
 VOWELS = "a a a e e e i i i o o o u u ai ee ea ie oo ou y".split()
@@ -43,6 +44,9 @@ FIRST_NAMES: Mapping[Language, tuple[str, ...]] = {
         "태민 하윤 한결 해인 현수 혜진 홍길동 희수 강다은 윤도현 한소희 오민재 서지훈 신유나 존 메리 피터 안나 사라".split()
     ),
 }
+FAMILY_NAMES = "Smith Brown Lee Kim Park Miller Jones Davis Garcia Novak Rossi Müller Tanaka Singh Silva Martin Choi".split()
+QUOTES = (('"', '"'), ('"', '"'), ('"', '"'), ("'", "'"), ("'", "'"), ("`", "`"), ("“", "”"), ("‘", "’"))
+"""Quotes that people type, the usual ones more often."""
 SURNAMES = "김 이 박 최 정 강 조 윤 장 임 한 오 서 신 권 황 안 송 류 홍".split()
 
 
@@ -67,21 +71,35 @@ def _reply_same(text: str) -> Replies:
     return {language: Reply(text) for language in LANGUAGES}
 
 
-def read_words(path: Path = DATA / "words.txt") -> dict[Language, list[str]]:
-    """The words of the file, per language."""
+@dataclass(frozen=True)
+class Sayings:
+    """What may be repeated or spelled: words, and templates of sentences, per language."""
+
+    words: Mapping[Language, list[str]]
+    sentences: Mapping[Language, list[str]]
+
+
+def read_sayings(path: Path = DATA / "words.txt") -> Sayings:
+    """The words and sentences of the file."""
     words: dict[Language, list[str]] = {"en": [], "ko": []}
+    sentences: dict[Language, list[str]] = {"en": [], "ko": []}
     for line in path.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
-            language, _, text = line.partition(": ")
-            words["en" if language == "en" else "ko"] += text.lower().split()
-    return words
+            keyword, _, text = line.partition(": ")
+            language: Language = "en" if keyword.startswith("en") else "ko"
+            if keyword.endswith("sentence"):
+                sentences[language].append(text)
+            else:
+                words[language] += text.lower().split()
+    return Sayings(words, sentences)
 
 
 def made_up_word(language: Language, rng: random.Random, lengths: tuple[int, ...] = (1, 1, 2, 2, 3)) -> str:
     """A word that does not exist, so that copying is learned and not the words; `lengths` in syllables."""
     length = rng.choice(lengths)
     if language == "en":
-        return "".join(rng.choice(ONSETS) + rng.choice(VOWELS) + rng.choice(CODAS) for _ in range(length))
+        word = "".join(rng.choice(ONSETS) + rng.choice(VOWELS) + rng.choice(CODAS) for _ in range(length))
+        return word if len(word) > 1 else made_up_word(language, rng, lengths)
     return "".join(rng.choice(KOREAN_SYLLABLES) for _ in range(max(2, length)))
 
 
@@ -91,6 +109,23 @@ def made_up_name(language: Language, rng: random.Random) -> str:
         return rng.choice(SURNAMES) + made_up_word(language, rng, (2,))
     name = made_up_word(language, rng, (1, 2, 2))
     return name[:1].upper() + name[1:]
+
+
+def person_name(language: Language, rng: random.Random) -> str:
+    """A visitor's name: known or not, of either language, with or without a family name, now and then in small letters."""
+    named: Language = language if rng.random() < 0.85 else rng.choice(LANGUAGES)
+    name = rng.choice(FIRST_NAMES[named]) if rng.random() < 0.4 else made_up_name(named, rng)
+    if named == "en" and rng.random() < 0.1:
+        name += " " + rng.choice(FAMILY_NAMES)
+    return name.lower() if rng.random() < 0.08 else name
+
+
+def quoted(text: str, rng: random.Random, *, plain: float = 0.0) -> str:
+    """The text in quotes as people type them; `plain` is how often it comes without any."""
+    if rng.random() < plain:
+        return text
+    before, after = rng.choice(QUOTES)
+    return before + text + after
 
 
 def number_text(number: int, language: Language, rng: random.Random, *, native: bool = False) -> str:
@@ -109,7 +144,10 @@ class Skills:
         self.library = library
         self.teller = StoryTeller()
         self.collections = read_collections()
-        self.words = read_words()
+        sayings = read_sayings()
+        self.words, self.sayings = sayings.words, sayings.sentences
+        self.spellable = sorted({*sayings.words["en"], *_english_names(library, self.collections, self.teller)})
+        self.cities = [{each: row.fields["city"][each][0] for each in LANGUAGES} for row in library.intents["capital"].rows]
         self.sentences = {language: _sentences(library, language) for language in LANGUAGES}
         self.builders: dict[str, Callable[[Language, random.Random], Task]] = {
             "count": self.count,
@@ -132,16 +170,16 @@ class Skills:
 
     def count(self, language: Language, rng: random.Random) -> Task:
         first = rng.choice([1, 1, 1, 2, 3, 5, 10, rng.randint(0, 70)])
-        last = first + rng.choice([3, 4, 5, 7, 9, 10, 15, 19, rng.randint(2, 29)])
+        last = first + rng.choice([2, 3, 4, 4, 5, 5, 6, 7, 8, 9, 10, 15, 19, rng.randint(2, 29)])
         if rng.random() < 0.15:
             first, last = last, first
         return self._counted(first, last, language, rng)
 
     def count_to(self, language: Language, rng: random.Random) -> Task:
-        return self._counted(1, rng.choice([3, 5, 10, 10, 12, 15, 20, 20, 30, rng.randint(2, 40)]), language, rng)
+        return self._counted(1, rng.choice([3, 4, 5, 6, 7, 8, 9, 10, 10, 12, 15, 20, 30, rng.randint(2, 40)]), language, rng)
 
     def count_down(self, language: Language, rng: random.Random) -> Task:
-        return self._counted(rng.choice([3, 5, 10, 10, 20, rng.randint(3, 20)]), 1, language, rng)
+        return self._counted(rng.choice([3, 4, 5, 6, 7, 8, 9, 10, 10, 20, rng.randint(3, 20)]), 1, language, rng)
 
     def _counted(self, first: int, last: int, language: Language, rng: random.Random) -> Task:
         step = 1 if last >= first else -1
@@ -174,10 +212,11 @@ class Skills:
 
     @staticmethod
     def _operands(rng: random.Random) -> tuple[int, int]:
+        """Small numbers come often: the sums of large ones are made of theirs."""
         kind = rng.random()
-        if kind < 0.3:
+        if kind < 0.36:
             return rng.randint(0, 10), rng.randint(0, 10)
-        if kind < 0.5:
+        if kind < 0.56:
             pair = [rng.randint(10, 99), rng.randint(1, 9)]
             rng.shuffle(pair)
             return pair[0], pair[1]
@@ -185,33 +224,38 @@ class Skills:
 
     @staticmethod
     def _sum(a: int, b: int, result: int, work: Both, language: Language, rng: random.Random) -> Task:
-        asked = {"a": number_text(a, language, rng), "b": number_text(b, language, rng)}
+        native = rng.random() < 0.35
+        asked = {"a": number_text(a, language, rng, native=native), "b": number_text(b, language, rng, native=native)}
         shown = {"a": str(a), "b": str(b), "result": str(result)}
         return Task(asked, known={each: {**shown, "work": work[each]} for each in LANGUAGES})
 
     def spell(self, language: Language, rng: random.Random) -> Task:
         word = self._word_to_spell(rng)
-        return Task({"word": word}, known=_same({"letters": "-".join(word.upper())}), verbatim=True)
+        asked = quoted(rng.choices((word, word.capitalize(), word.upper()), (0.7, 0.2, 0.1))[0], rng, plain=0.7)
+        return Task({"word": asked}, known=_same({"letters": "-".join(word.upper())}), verbatim=True)
 
     def _word_to_spell(self, rng: random.Random) -> str:
         """Short words are spelled more often: they are where the skill begins."""
         kind = rng.random()
         if kind < 0.62:
-            return min(rng.sample(self.words["en"], rng.choice([1, 1, 2])), key=len)
+            return min(rng.sample(self.spellable, rng.choice([1, 2, 2])), key=len)
         if kind < 0.7:
-            return rng.choice(FIRST_NAMES["en"])
+            return rng.choice(FIRST_NAMES["en"]).lower()
         if kind < 0.88:
             return made_up_word("en", rng)
         return "".join(rng.choice(string.ascii_lowercase) for _ in range(rng.randint(2, 6)))
 
     def repeat(self, language: Language, rng: random.Random) -> Task:
-        if rng.random() < 0.3:
+        if (kind := rng.random()) < 0.2:
             text = rng.choice(self.sentences[language])
+        elif kind < 0.45:
+            text = choose(rng.choice(self.sayings[language if rng.random() < 0.9 else "en"]), rng)
+            text = text if rng.random() < 0.7 else text.lower().rstrip(".!?")
         else:
-            text = " ".join(self._any_word(language, rng) for _ in range(rng.choice([1, 1, 1, 2, 2, 3, 3, 4, 5, 6, 8])))
+            text = " ".join(self._any_word(language, rng) for _ in range(rng.choice([1, 1, 1, 1, 2, 2, 3, 3, 4, 5, 7])))
             if rng.random() < 0.5:
                 text = text[:1].upper() + text[1:] + rng.choice([".", "!", "?", ""])
-        return Task({"text": text}, known=_same({"text": text}), verbatim=True)
+        return Task({"text": text, "quoted": quoted(text, rng)}, known=_same({"text": text}), verbatim=True)
 
     def _any_word(self, language: Language, rng: random.Random) -> str:
         kind = rng.random()
@@ -226,27 +270,35 @@ class Skills:
         return made_up_word(language, rng)
 
     def letter_number(self, language: Language, rng: random.Random) -> Task:
-        number = rng.randint(1, 26)
+        number = rng.randint(2, 26)  # The first letter is an intent of its own, with another answer.
         ordinals: Both = {"en": numbers.english_ordinal(number), "ko": f"{number}번째"}
-        asked = {"ordinal": ordinals[language], "number": str(number)}
+        if language == "en":
+            words = (ordinals["en"], numbers.english_ordinal_figures(number), numbers.english_ordinal_word(number))
+        else:
+            words = (ordinals["ko"], f"{number} 번째", numbers.korean_ordinal(number))
+        asked = {"ordinal": rng.choice(words), "number": number_text(number, language, rng)}
         letter = string.ascii_uppercase[number - 1]
         return Task(asked, known={each: {"ordinal": ordinals[each], "letter": letter} for each in LANGUAGES})
 
     def letter_after(self, language: Language, rng: random.Random) -> Task:
         place = rng.randrange(25)
         letter, after = string.ascii_uppercase[place], string.ascii_uppercase[place + 1]
-        return Task({"letter": letter}, known=_same({"letter": letter, "result": after}))
+        return Task({"letter": self._typed_letter(letter, rng)}, known=_same({"letter": letter, "result": after}))
 
     def letter_before(self, language: Language, rng: random.Random) -> Task:
         place = rng.randrange(1, 26)
         letter, before = string.ascii_uppercase[place], string.ascii_uppercase[place - 1]
-        return Task({"letter": letter}, known=_same({"letter": letter, "result": before}))
+        return Task({"letter": self._typed_letter(letter, rng)}, known=_same({"letter": letter, "result": before}))
+
+    @staticmethod
+    def _typed_letter(letter: str, rng: random.Random) -> str:
+        return quoted(letter if rng.random() < 0.75 else letter.lower(), rng, plain=0.8)
 
     def list_some(self, language: Language, rng: random.Random) -> Task:
         collection = rng.choice([each for each in self.collections if not each.complete])
-        count = min(rng.choice([2, 3, 3, 4, 5, 5, 6, 7, 8, 10]), len(collection.members))
+        count = min(rng.choice([2, 3, 3, 4, 4, 5, 5, 6, 7, 8, 9, 10]), len(collection.members))
         asked = {
-            "things": collection.name[language],
+            "things": rng.choice(collection.names[language]),
             "count": self._count_text(count, collection.counter, language, rng),
         }
         return Task(asked, replies=collection.listed(count))
@@ -259,16 +311,38 @@ class Skills:
 
     def list_all(self, language: Language, rng: random.Random) -> Task:
         collection = rng.choice([each for each in self.collections if each.complete])
-        return Task({"things": collection.name[language]}, replies=collection.listed(len(collection.members)))
+        return Task({"things": rng.choice(collection.names[language])}, replies=collection.listed(len(collection.members)))
 
     def story(self, language: Language, rng: random.Random) -> Task:
         return Task({}, wish=Wish())
 
     def story_wish(self, language: Language, rng: random.Random) -> Task:
-        pieces = self.teller.pieces
-        hero, place, mood = rng.choice(pieces["hero"]), rng.choice(pieces["place"]), rng.choice(list(MOODS))
-        asked = {"hero": hero[language], "place": place[language], "mood": MOODS[mood][language]}
-        return Task(asked, wish=Wish(hero, place, mood))
+        """Many heroes and places are known nowhere else or do not exist: what was wished for must be read, not guessed."""
+        hero = made_up_creature(rng) if rng.random() < 0.25 else self._known_hero(rng)
+        place, mood = self._place(rng), rng.choice(list(MOODS))
+        asked = {
+            "hero": hero[language],
+            "kind": hero["en"].split(" ", 1)[1] if language == "en" else hero["ko"],
+            "place": place[language] if rng.random() < 0.8 else place[language].lower(),
+            "mood": rng.choice(MOODS[mood][language]),
+        }
+        return Task(asked, wish=Wish(hero, place, mood), verbatim=True)
+
+    def _known_hero(self, rng: random.Random) -> Both:
+        """A hero of the file, now and then with an adjective."""
+        hero = rng.choice(self.teller.pieces["hero"])
+        if rng.random() < 0.75:
+            return hero
+        look = rng.choice(self.teller.pieces["look"])
+        article = "an" if look["en"][0] in "aeiou" else "a"
+        return {"en": f"{article} {look['en']} {hero['en'].split(' ', 1)[1]}", "ko": f"{look['ko']} {hero['ko']}"}
+
+    def _place(self, rng: random.Random) -> Both:
+        """A place of the file or a capital."""
+        if rng.random() < 0.8:
+            return rng.choice(self.teller.pieces["place"])
+        city = rng.choice(self.cities)
+        return {"en": f"in {city['en']}", "ko": city["ko"]}
 
     def story_replies(self, wish: Wish, rng: random.Random) -> Replies:
         """A story for the wish, as replies."""
@@ -292,6 +366,18 @@ class Skills:
         if rng.random() < 0.5:
             return Task({"task": f"{rng.randint(2, 99)} {rng.choice(signs)} {small}"}, known=_same({}))
         return Task({"task": f"{big} {rng.choice('+-')} {rng.randint(10, 9999)}"}, known=_same({}))
+
+
+def _english_names(library: Library, collections: Sequence[Collection], teller: StoryTeller) -> set[str]:
+    """Single English words out of the fact tables, lists and stories, as something to be spelled."""
+    names = {name for intent in library.intents.values() for row in intent.rows for name in _in_english(row)}
+    names |= {member["en"] for collection in collections for member in collection.members}
+    names |= {hero["en"].split(" ", 1)[1] for hero in teller.pieces["hero"]}
+    return {name.lower() for name in names if re.fullmatch(r"[A-Za-z]{2,12}", name)}
+
+
+def _in_english(row: Row) -> list[str]:
+    return [name for names in row.fields.values() for name in names["en"]]
 
 
 def _sentences(library: Library, language: Language) -> list[str]:

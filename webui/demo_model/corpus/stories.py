@@ -8,15 +8,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from webui.demo_model.corpus.library import DATA, Both, read_both
+from webui.demo_model.corpus.library import DATA, Both, Language, read_both
 from webui.demo_model.corpus.phrasing import with_particle
 
-MOODS: dict[str, Both] = {
-    "funny": {"en": "funny", "ko": "웃긴"},
-    "happy": {"en": "happy", "ko": "행복한"},
-    "sad": {"en": "sad", "ko": "슬픈"},
-    "scary": {"en": "scary", "ko": "무서운"},
+MOODS: dict[str, dict[Language, tuple[str, ...]]] = {
+    "funny": {
+        "en": ("funny", "funny", "funny", "silly", "hilarious", "comic", "humorous", "laugh-out-loud", "goofy"),
+        "ko": ("웃긴", "웃긴", "웃기는", "우스운", "우스꽝스러운", "배꼽 빠지는", "유쾌한"),
+    },
+    "happy": {
+        "en": ("happy", "happy", "happy", "cheerful", "joyful", "merry", "heartwarming", "feel-good", "bright"),
+        "ko": ("행복한", "행복한", "즐거운", "기쁜", "밝은", "훈훈한", "따뜻한"),
+    },
+    "sad": {
+        "en": ("sad", "sad", "sad", "tearful", "sorrowful", "melancholy", "bittersweet", "gloomy", "tragic"),
+        "ko": ("슬픈", "슬픈", "눈물 나는", "애틋한", "서글픈", "가슴 아픈", "우울한"),
+    },
+    "scary": {
+        "en": ("scary", "scary", "scary", "spooky", "creepy", "frightening", "chilling", "horror", "hair-raising"),
+        "ko": ("무서운", "무서운", "으스스한", "오싹한", "섬뜩한", "소름 돋는", "겁나는"),
+    },
 }
+"""What the moods of endings are called; the usual word comes more often."""
+_ONSETS = dict(zip("n d r m b s j k t p h".split(), (2, 3, 5, 6, 7, 9, 12, 15, 16, 17, 18), strict=True))
+_VOWELS = dict(zip("a eo o u i e".split(), (0, 4, 8, 13, 20, 5), strict=True))
+_FINALS = {"": 0, "n": 4, "l": 8, "m": 16, "ng": 21}
+"""Sounds as English letters, with the place of the Korean letter in a syllable of Unicode."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +74,17 @@ class StoryTeller:
             text={"en": _english(pieces), "ko": _korean(pieces)},
             brief={"en": _brief_english(pieces), "ko": _brief_korean(pieces)},
         )
+
+
+def made_up_creature(rng: random.Random) -> Both:
+    """A being that does not exist, written as it sounds in both languages, so that wished-for heroes are copied, not known."""
+    english = korean = ""
+    for _ in range(rng.choice((2, 2, 3))):
+        onset, vowel = rng.choice(list(_ONSETS)), rng.choice(list(_VOWELS))
+        final = rng.choice(list(_FINALS)) if rng.random() < 0.4 else ""
+        english += onset + vowel + final
+        korean += chr(ord("가") + (_ONSETS[onset] * 21 + _VOWELS[vowel]) * 28 + _FINALS[final])
+    return {"en": f"a {english}", "ko": korean}
 
 
 def _english(pieces: Mapping[str, Both]) -> str:
