@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -398,6 +399,7 @@ TINY = training.Recipe(
     steps=2,
     tokens_per_step=256,
     tokenizer_dialogues=100,
+    compiled=False,
     shape=training.Shape(hidden=32, feed_forward=64, layers=1, heads=1, key_value_heads=1, vocabulary=512, context=256),
 )
 
@@ -428,6 +430,54 @@ def test_a_resumed_run_ends_with_the_same_weights(tmp_path: Path) -> None:
     resumed.run(save_every=1)
     for name, weights in whole.model.state_dict().items():
         assert torch.equal(weights, resumed.model.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_fast_loss_is_that_of_transformers(compiled: bool, tokenizer: "transformers.PreTrainedTokenizerFast") -> None:
+    import torch
+    from torch.nn import functional
+
+    from webui.demo_model.batches import Position, batches
+    from webui.demo_model.forward import Loss
+
+    if compiled and not any(map(shutil.which, ("g++", "clang++"))):
+        pytest.skip("no C++ compiler")
+    torch.manual_seed(1)
+    shape = training.Shape(hidden=64, feed_forward=96, layers=2, heads=4, key_value_heads=2, head_size=16, vocabulary=1024)
+    model = training._model(shape, None)
+    fast = Loss(model, tokens=2048, compiled=compiled)
+    for _, batch in zip(range(3), batches(tokenizer, 1, 2048, Position(), 2048), strict=False):
+        scores = model(input_ids=batch.ids[:, :-1]).logits
+        chosen = batch.learned[:, 1:]
+        slow = functional.cross_entropy(scores[chosen], batch.ids[:, 1:][chosen])
+        slow_slopes = torch.autograd.grad(slow, list(model.parameters()))
+        loss = fast(batch.ids, batch.learned)
+        slopes = torch.autograd.grad(loss, list(model.parameters()))
+        assert loss.item() == pytest.approx(slow.item(), rel=2e-3)
+        for one, other in zip(slopes, slow_slopes, strict=True):
+            assert functional.cosine_similarity(one.flatten(), other.flatten(), dim=0) > 0.995
+
+
+def test_a_batch_that_is_too_large_is_named(tokenizer: "transformers.PreTrainedTokenizerFast") -> None:
+    import torch
+
+    from webui.demo_model.forward import Loss
+
+    with pytest.raises(ValueError, match="33 tokens is more than the 32"):
+        Loss(training._model(TINY.shape, None), tokens=32, compiled=False)(
+            torch.zeros((3, 12), dtype=torch.long), torch.ones((3, 12), dtype=torch.bool)
+        )
+
+
+def test_batches_are_the_same_from_any_position(tokenizer: "transformers.PreTrainedTokenizerFast") -> None:
+    from webui.demo_model.batches import Position, batches
+
+    stream = batches(tokenizer, 1, 4096, Position(), 2048)
+    while (batch := next(stream)).after.shard == 0:
+        last = batch.after
+    for start in (Position(1, 0), last):
+        again = next(batches(tokenizer, 1, 4096, start, 2048, workers=2))
+        assert again.after == batch.after and again.ids.equal(batch.ids) and again.learned.equal(batch.learned)
 
 
 def test_a_run_that_is_told_to_stop_ends_after_its_step(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from typing import Any, overload
 
 import torch
 
+from webui.demo_model.forward import matrix_precision
+
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
 
@@ -62,9 +64,9 @@ def orthogonal(matrices: torch.Tensor) -> torch.Tensor:
     """The matrices (the last two dimensions) with their singular values pushed towards one."""
     a, b, c = _COEFFICIENTS
     tall = matrices.size(-2) > matrices.size(-1)
-    x = matrices.mT if tall else matrices
+    x = (matrices.mT if tall else matrices).to(matrix_precision(matrices.device))
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(_ITERATIONS):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.mT if tall else x
+    return (x.mT if tall else x).to(matrices.dtype)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
     from webui.demo_model.batches import Batch, Position
+    from webui.demo_model.forward import Loss
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -54,6 +55,7 @@ class Recipe:
     last_rate: float = 0.02
     tokenizer_dialogues: int = 12_000
     shape: Shape = field(default_factory=Shape)
+    compiled: bool = True
 
     def rate(self, step: int) -> float:
         """The learning rate at a step, as a share of the highest: warm up, stay, fall in a straight line at the end."""
@@ -89,6 +91,7 @@ class Trainer:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.tokenizer = _tokenizer(recipe, out if (out / CHECKPOINT).exists() else start_from)
         self.model = _model(recipe.shape, start_from).to(self.device)
+        self._loss = self._make_loss()
         self.optimizers = self._make_optimizers()
         self.step = 0
         self.position: Position = Position()
@@ -97,6 +100,11 @@ class Trainer:
     def stop(self, *_: object) -> None:
         """Ends the run after the step that is under way; a handler of signals."""
         self.told_to_stop = True
+
+    def _make_loss(self) -> Loss:
+        from webui.demo_model.forward import Loss
+
+        return Loss(self.model, self.recipe.tokens_per_step, self.recipe.compiled)
 
     def _make_optimizers(self) -> list[torch.optim.Optimizer]:
         """Muon for the matrices, AdamW for embeddings and norms, for which Muon is not made."""
@@ -174,15 +182,16 @@ class Trainer:
         if self.step >= self.recipe.steps:
             return iter(())
         recipe = self.recipe
-        return batches(self.tokenizer, recipe.seed, recipe.tokens_per_step, self.position, recipe.shape.context)
+        # a processor that trains is left to it; one that feeds a GPU has nothing better to do
+        workers = 1 if self.device.type == "cpu" else max(1, (os.cpu_count() or 1) - 2)
+        return batches(self.tokenizer, recipe.seed, recipe.tokens_per_step, self.position, recipe.shape.context, workers)
 
     def _one_step(self, batch: Batch) -> float:
         import torch
 
         for optimizer, highest in zip(self.optimizers, (self.recipe.matrix_rate, self.recipe.vector_rate), strict=True):
             optimizer.param_groups[0]["lr"] = highest * self.recipe.rate(self.step)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            loss = loss_of(self.model, batch.ids.to(self.device), batch.learned.to(self.device))
+        loss = self._loss(batch.ids.to(self.device), batch.learned.to(self.device))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimizer in self.optimizers:
@@ -199,16 +208,6 @@ class Trainer:
         copy.deepcopy(self.model).to(torch.bfloat16).save_pretrained(self.out)
         self.tokenizer.save_pretrained(self.out)
         (self.out / "recipe.json").write_text(json.dumps(asdict(self.recipe), indent=2) + "\n", encoding="utf-8")
-
-
-def loss_of(model: LlamaForCausalLM, ids: torch.Tensor, learned: torch.Tensor) -> torch.Tensor:
-    """Cross entropy over the tokens to be learned; the vocabulary is only computed where it is needed."""
-    from torch.nn import functional
-
-    hidden = model.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
-    chosen = learned[:, 1:]
-    scores = model.lm_head(hidden[chosen])
-    return functional.cross_entropy(scores.float(), ids[:, 1:][chosen])
 
 
 def _tokenizer(recipe: Recipe, folder: Path | None) -> PreTrainedTokenizerFast:
@@ -268,6 +267,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=1.0, help="share of the usual learning rates (default 1)")
     parser.add_argument("--tokens-per-step", type=int, default=4096, help="padded tokens in a batch (default 4096)")
     parser.add_argument("--save-every", type=int, default=200, help="steps between checkpoints (default 200)")
+    parser.add_argument("--enforce-eager", action="store_true", help="train without compiling the model first (slower)")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="processor threads to use")
     return parser.parse_args(arguments)
 
@@ -286,6 +286,7 @@ def main(arguments: list[str]) -> int:
         tokens_per_step=options.tokens_per_step,
         matrix_rate=Recipe.matrix_rate * options.rate,
         vector_rate=Recipe.vector_rate * options.rate,
+        compiled=not options.enforce_eager,
     )
     trainer = Trainer(recipe, options.out, options.start_from)
     trainer.resume()

@@ -20,11 +20,11 @@ Role = Literal["system", "user", "assistant"]
 LONGEST = 80
 """Turns of the longest conversations: more than fit into the context, so that its end is trained too."""
 TURNS: tuple[tuple[range, float], ...] = (
-    (range(1, 2), 0.36),
+    (range(1, 2), 0.42),
     (range(2, 5), 0.37),
-    (range(5, 11), 0.2),
-    (range(11, 31), 0.06),
-    (range(LONGEST, LONGEST + 1), 0.01),
+    (range(5, 11), 0.17),
+    (range(11, 31), 0.035),
+    (range(LONGEST, LONGEST + 1), 0.005),
 )
 """How many turns conversations have, with the share of each range."""
 PRACTICE = 0.13
