@@ -100,13 +100,22 @@ def check_compiled(settings: Settings) -> CompiledModel:
     model = read(settings.model)
     if model.missing:
         raise CompiledUnusable(model=settings.model, reason=f"it lacks {', '.join(model.missing)}")
+    check_differences(settings, model)
+    return model
+
+
+def check_differences(settings: Settings, model: CompiledModel) -> None:
+    """Compares what somebody gave with what was compiled.
+
+    Raises:
+        CompiledDiffers: naming everything that differs.
+    """
     if found := differences(settings, model):
         raise CompiledDiffers(
             model=settings.model,
             differences=", ".join(map(str, found)),
             recompile=" ".join(difference.recompile for difference in found),
         )
-    return model
 
 
 def check_npus(settings: Settings, model: CompiledModel, npus: Npus) -> None:
