@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
+from playwright.sync_api import Browser
 
-from tests.rbln.models import compile_model, make_tiny
+from tests.app_process import AppProcess, running_app
+from tests.browser.conftest import Visit, visiting
+from tests.browser.conftest import browser as browser
+from tests.rbln.models import compile_demo, compile_model, make_tiny
+from tests.rbln.npu_log import VARIABLE, NpuLog
 
 HERE = Path(__file__).parent
 STAND_IN = HERE / "rebel_on_cpu"
@@ -51,3 +58,38 @@ def flash(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("flash")
     options = {"attn_impl": "flash_attn", "kvcache_partition_len": 1024, "kvcache_num_blocks": 5}
     return compile_model(tiny, folder, batch_size=4, max_seq_len=2048, **options)
+
+
+@pytest.fixture(scope="session")
+def compiled_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model that ships, compiled for four lanes and three sizes of decode batch by the app's own command."""
+    folder = tmp_path_factory.mktemp("demo") / "compiled"
+    answer = compile_demo(folder)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def npu_log(tmp_path_factory: pytest.TempPathFactory) -> NpuLog:
+    """What the app's engine has run."""
+    return NpuLog(tmp_path_factory.mktemp("app") / "npu.log")
+
+
+@pytest.fixture(scope="session")
+def app(compiled_demo: Path, npu_log: NpuLog) -> Iterator[AppProcess]:
+    """The app with that folder and no other word about the engine; it ends without leaving a process behind."""
+    variables = {VARIABLE: str(npu_log.path)}
+    with running_app("--model", str(compiled_demo), "--grace", "5", variables=variables) as running:
+        running.wait_until_ready()
+        yield running
+        children = running.children()
+        assert running.end() == 0, running.output
+    _, alive = psutil.wait_procs(children, timeout=60)
+    assert alive == []
+
+
+@pytest.fixture
+def visit(browser: Browser, app: AppProcess, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visit]]:
+    """Visitors of that app, each with a real browser."""
+    with visiting(browser, app, request) as make:
+        yield make

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,30 +14,32 @@ from typing import Any
 from tests.app_process import ROOT
 
 DEMO = ROOT / "assets" / "demo_model"
+SIZES = {
+    **{"vocab_size": 3072, "initializer_range": 0.12, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0},
+    **{"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 3, "max_position_embeddings": 4096},
+    **{"num_attention_heads": 4, "num_key_value_heads": 2},
+}
+# Kinds of decoder-only models, by transformers' names, each with what it has that the others have not.
+KINDS: dict[str, dict[str, Any]] = {
+    "llama": {},
+    "qwen2": {},
+    "qwen3": {"head_dim": 32},
+    "gemma": {"head_dim": 32},
+    "mistral": {"sliding_window": None},
+    "gpt2": {"n_embd": 128, "n_layer": 3, "n_head": 4, "n_positions": 4096, "n_inner": 256, "num_key_value_heads": 4},
+}
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 
 
-def make_tiny(folder: Path) -> Path:
-    """A Llama with random weights, and the demo model's tokenizer. Its weights are far apart, so that no two tokens are nearly
+def make_tiny(folder: Path, kind: str = "llama") -> Path:
+    """A model with random weights, and the demo model's tokenizer. Its weights are far apart, so that no two tokens are nearly
     equally probable: then the order of additions cannot change a greedy answer, and a wrong KV cache does."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     torch.manual_seed(7)
-    config = LlamaConfig(
-        vocab_size=3072,
-        hidden_size=128,
-        intermediate_size=256,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=4096,
-        initializer_range=0.12,
-        bos_token_id=1,
-        eos_token_id=2,
-        pad_token_id=0,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
+    config = AutoConfig.for_model(kind, **{**SIZES, **KINDS.get(kind, {})})
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     for name in TOKENIZER:
         shutil.copy(DEMO / name, folder)
     return folder
@@ -51,6 +55,18 @@ def compile_model(source: Path, folder: Path, **options: Any) -> Path:
     for name in TOKENIZER:
         shutil.copy(source / name, folder)
     return folder
+
+
+def webui(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs one of the app's commands."""
+    command = [sys.executable, "-m", "webui", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
+
+
+def compile_demo(folder: Path) -> subprocess.CompletedProcess[str]:
+    """The command `compile` for the model that ships."""
+    options = "--batch-size 4 --max-seq-len 2048 --decoder-batch-sizes 4,2,1 --dtype float32".split()
+    return webui("compile", "--model", str(DEMO), "--out", str(folder), *options)
 
 
 def prompt(seed: int, length: int) -> list[int]:

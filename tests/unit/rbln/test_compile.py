@@ -66,7 +66,11 @@ def test_todays_spellings_are_taken_without() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["--batch-size 0", "--batch-size x", "--decoder-batch-sizes 4,,1", "--attn-impl x", "--quantization []"]
+    "wrong",
+    [
+        *("--batch-size 0", "--batch-size x", "--decoder-batch-sizes 4,,1", "--attn-impl x"),
+        *("--quantization []", "--quantization {}", "--quantization int3", '--quantization {"kv_caches":"int4"}'),
+    ],
 )
 def test_what_cannot_be_understood_is_said(wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
