@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -75,6 +76,30 @@ def test_a_kind_that_optimum_does_not_have_is_refused_in_a_sentence(
     assert command.main(["--model", str(source), "--out", str(tmp_path / "compiled"), *SMALL]) == 1
     assert "Not compiled: optimum-rbln does not support this model" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_the_readmes_transcripts_are_todays(
+    terminable: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All but the time that it took and the size of what it wrote."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "assets").symlink_to(ROOT / "assets")
+    asked = (
+        "--model assets/demo_model --out rbln-demo --max-seq-len 1024 --batch-size 4 --decoder-batch-sizes 2,1 --num-devices 4"
+    )
+    assert command.main(asked.split()) == 0
+    compiled = capsys.readouterr()
+    assert check.main("--model rbln-demo --max-num-seqs 8".split()) == 1
+    checked = capsys.readouterr().out
+    for name in ("README.md", "README.ko.md"):
+        readme = _without_figures((ROOT / name).read_text(encoding="utf-8"))
+        assert f"compile {asked}\n{compiled.out.splitlines()[0]}\n…\n{_without_figures(compiled.err)}" in readme
+        assert _without_figures("\n".join(compiled.out.splitlines()[-2:])) in readme
+        assert f"check --model rbln-demo --max-num-seqs 8\n{checked}" in readme
+
+
+def _without_figures(text: str) -> str:
+    return re.sub(r"\d+:\d\d|[\d.]+ MiB", "…", text)
 
 
 def begun(out: Path) -> subprocess.Popen[str]:
