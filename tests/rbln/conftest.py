@@ -14,6 +14,7 @@ from playwright.sync_api import Browser
 from tests.app_process import AppProcess, running_app
 from tests.browser.conftest import Visit, visiting
 from tests.browser.conftest import browser as browser
+from tests.npu_exporter import Exporter, running_exporter
 from tests.rbln.models import compile_demo, compile_model, make_tiny
 from tests.rbln.npu_log import VARIABLE, NpuLog
 
@@ -76,10 +77,17 @@ def npu_log(tmp_path_factory: pytest.TempPathFactory) -> NpuLog:
 
 
 @pytest.fixture(scope="session")
-def app(compiled_demo: Path, npu_log: NpuLog) -> Iterator[AppProcess]:
+def exporter() -> Iterator[Exporter]:
+    """A metrics exporter for the app to read."""
+    with running_exporter() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def app(compiled_demo: Path, npu_log: NpuLog, exporter: Exporter) -> Iterator[AppProcess]:
     """The app with that folder and no other word about the engine; it ends without leaving a process behind."""
-    variables = {VARIABLE: str(npu_log.path)}
-    with running_app("--model", str(compiled_demo), "--grace", "5", variables=variables) as running:
+    arguments = ["--model", str(compiled_demo), "--grace", "5", "--npu-metrics-url", exporter.url]
+    with running_app(*arguments, variables={VARIABLE: str(npu_log.path)}) as running:
         running.wait_until_ready()
         yield running
         children = running.children()

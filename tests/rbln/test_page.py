@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -78,6 +79,19 @@ def test_the_seed_is_greyed_out_with_its_reason_and_stays_so(visit: Visiting) ->
     page.locator("#message textarea").fill("Hello!")
     page.locator("#send").click()
     expect(page.locator(".message[data-role=assistant]").last).to_have_attribute("data-state", "ended")
+
+
+def test_the_npus_of_an_exporter_and_what_a_joule_gave(visit: Visiting, app: AppProcess) -> None:
+    page = visit().tab()
+    answer(app, 600)
+    lines = page.locator(".npus li")
+    expect(lines).to_have_text(
+        [
+            "rbln0 RBLN-CA25 · 88% busy · 40 W · 54 °C · 4.00 of 15.72 GiB",
+            "rbln1 RBLN-CA25 · not healthy · 88% busy · 40 W · 54 °C · 4.00 of 15.72 GiB",
+        ]
+    )
+    expect(page.locator(".npus p")).to_have_text(re.compile(r"NPUs · 80 W · (0\.\d*[1-9]\d*|[1-9][\d.]*) tokens per joule"))
 
 
 def test_a_variants_seed_is_greyed_out_too(visit: Visiting) -> None:
