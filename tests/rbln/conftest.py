@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 from collections.abc import Callable, Iterator
@@ -15,8 +16,9 @@ from tests.app_process import AppProcess, running_app
 from tests.browser.conftest import Visit, visiting
 from tests.browser.conftest import browser as browser
 from tests.npu_exporter import Exporter, running_exporter
-from tests.rbln.models import compile_demo, compile_model, make_tiny
+from tests.rbln.models import DEMO, DEMO_OPTIONS, README_COMPILE, Said, compile_model, make_tiny, run
 from tests.rbln.npu_log import VARIABLE, NpuLog
+from webui.rbln.compile import main as compile_command
 
 HERE = Path(__file__).parent
 STAND_IN = HERE / "rebel_on_cpu"
@@ -65,9 +67,20 @@ def flash(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def compiled_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model that ships, compiled for four lanes and three sizes of decode batch by the app's own command."""
     folder = tmp_path_factory.mktemp("demo") / "compiled"
-    answer = compile_demo(folder)
-    assert answer.returncode == 0, answer.stdout + answer.stderr
+    said = run(compile_command, f"--model {DEMO} --out {folder} {DEMO_OPTIONS}")
+    assert said.status == 0, said
     return folder
+
+
+@pytest.fixture(scope="session")
+def readme(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Said]:
+    """The same model, compiled as README's transcript does it, in its own number format; and what that said."""
+    folder = tmp_path_factory.mktemp("readme")
+    (folder / "assets").symlink_to(DEMO.parent)
+    with contextlib.chdir(folder):
+        said = run(compile_command, README_COMPILE)
+    assert said.status == 0, said
+    return folder / "rbln-demo", said
 
 
 @pytest.fixture(scope="session")

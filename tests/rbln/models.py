@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 import random
 import shutil
-import subprocess
-import sys
-from collections.abc import Sequence
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.app_process import ROOT
 
 DEMO = ROOT / "assets" / "demo_model"
+# How the command compiles the demo model for the tests, and how it does in README's transcript.
+DEMO_OPTIONS = "--batch-size 4 --max-seq-len 2048 --decoder-batch-sizes 4,2,1 --dtype float32"
+README_COMPILE = (
+    "--model assets/demo_model --out rbln-demo --max-seq-len 1024 --batch-size 4 --decoder-batch-sizes 2,1 --num-devices 4"
+)
 SIZES = {
     **{"vocab_size": 3072, "initializer_range": 0.12, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0},
     **{"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 3, "max_position_embeddings": 4096},
@@ -57,16 +64,24 @@ def compile_model(source: Path, folder: Path, **options: Any) -> Path:
     return folder
 
 
-def webui(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs one of the app's commands."""
-    command = [sys.executable, "-m", "webui", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
+@dataclass(frozen=True)
+class Said:
+    """What a command of the app said."""
+
+    status: int
+    out: str
+    err: str
 
 
-def compile_demo(folder: Path) -> subprocess.CompletedProcess[str]:
-    """The command `compile` for the model that ships."""
-    options = "--batch-size 4 --max-seq-len 2048 --decoder-batch-sizes 4,2,1 --dtype float32".split()
-    return webui("compile", "--model", str(DEMO), "--out", str(folder), *options)
+def run(command: Callable[[list[str]], int], arguments: str) -> Said:
+    """Runs one of the app's commands in this process, which has imported already what takes long."""
+    out, err, on_term = io.StringIO(), io.StringIO(), signal.getsignal(signal.SIGTERM)
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            status = command(arguments.split())
+    finally:
+        signal.signal(signal.SIGTERM, on_term)
+    return Said(status, out.getvalue(), err.getvalue())
 
 
 def prompt(seed: int, length: int) -> list[int]:

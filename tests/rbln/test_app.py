@@ -6,7 +6,6 @@ import asyncio
 import base64
 import json
 import time
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,7 +14,7 @@ import pytest
 
 from tests.app_process import GUARD, AppProcess, Tab, tab
 from tests.engine.test_answers import busy, fill, idle, leave
-from tests.rbln.models import DEMO, compile_demo, greedy, webui
+from tests.rbln.models import DEMO, greedy
 from tests.rbln.npu_log import NpuLog
 
 LETTERS = [f"What is the {which} letter of English alphabets?" for which in ("first", "last")]
@@ -30,19 +29,6 @@ def plain_answer(question: str) -> str:
     ids = tokenizer.apply_chat_template([message], add_generation_prompt=True, return_dict=True)["input_ids"]
     answer = greedy(DEMO, ids, 60)
     return tokenizer.decode(answer[: answer.index(tokenizer.convert_tokens_to_ids("<|eot_id|>"))])
-
-
-def test_the_same_compile_again_has_nothing_to_do(compiled_demo: Path) -> None:
-    before = (compiled_demo / "prefill.rbln").stat().st_mtime_ns
-    again = compile_demo(compiled_demo)
-    assert again.returncode == 0 and "already compiled" in (again.stdout + again.stderr).lower()
-    assert (compiled_demo / "prefill.rbln").stat().st_mtime_ns == before
-
-
-def test_the_check_says_that_the_app_would_start_on_an_emulated_device(compiled_demo: Path) -> None:
-    answer = webui("check", "--model", str(compiled_demo), "--json")
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert "emulated" in answer.stdout and json.loads(answer.stdout)
 
 
 def test_the_page_says_which_device_really_runs(app: AppProcess) -> None:

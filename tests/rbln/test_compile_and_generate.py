@@ -28,10 +28,9 @@ def test_a_compiled_model_answers_as_the_plain_one(eager: Path, tiny: Path) -> N
     assert generate(eager, prompts, 40) == [greedy(tiny, one, 40) for one in prompts]
 
 
-def test_the_demo_model_compiled_for_four_lanes(tmp_path: Path) -> None:
-    folder = compile_model(DEMO, tmp_path, batch_size=4, max_seq_len=2048)
+def test_the_demo_model_compiled_for_four_lanes(compiled_demo: Path) -> None:
     prompts = [prompt(seed, length) for seed, length in enumerate((3, 60, 200, 20))]
-    assert generate(folder, prompts, 60) == [greedy(DEMO, one, 60) for one in prompts]
+    assert generate(compiled_demo, prompts, 60) == [greedy(DEMO, one, 60) for one in prompts]
 
 
 def test_what_a_compiled_folder_says_of_itself(eager: Path) -> None:

@@ -50,7 +50,7 @@ def answer(app: AppProcess, tokens: int) -> None:
 def fill_buckets(app: AppProcess) -> None:
     """Three answers of different lengths: decode goes down from three in the bucket of four to one."""
     with ThreadPoolExecutor(3) as pool:
-        list(pool.map(lambda tokens: answer(app, tokens), (400, 500, 600)))
+        list(pool.map(lambda tokens: answer(app, tokens), (200, 250, 300)))
 
 
 def sampling_panel(page: Page) -> None:

@@ -121,6 +121,7 @@ async def test_a_prefix_that_is_in_the_cache_is_copied_not_computed(engine: Engi
     again = await engine.ask([*common, 301], 30)
     assert (first.num_cached_tokens, again.num_cached_tokens) == (0, 512)  # whole chunks of 128
     assert steps.prefills() == 1
+    assert [tick.prompt_tokens for tick in engine.board.steps.last(30) if tick.prompt_tokens] == [601 - 512]
     together = await engine.ask_all([[*common, 310 + i] for i in range(6)], 30)
     assert all(output.num_cached_tokens >= 512 for output in together)
 
