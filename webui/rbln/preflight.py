@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from webui.errors import CompiledDiffers, CompiledForRbln, CompiledUnusable, NotCompiled, NpuMissing
-from webui.rbln.compiled import CompiledModel, is_compiled, read
+from webui.errors import CompiledDiffers, CompiledForRbln, NotCompiled, NpuMissing
+from webui.rbln.compiled import CompiledModel, is_compiled, read_whole
 from webui.rbln.devices import Npus
 from webui.settings import Settings, flag
 
@@ -97,9 +97,7 @@ def check_compiled(settings: Settings) -> CompiledModel:
         CompiledUnusable: if the folder is not whole.
         CompiledDiffers: if something else is asked than was compiled.
     """
-    model = read(settings.model)
-    if model.missing:
-        raise CompiledUnusable(model=settings.model, reason=f"it lacks {', '.join(model.missing)}")
+    model = read_whole(settings.model)
     check_differences(settings, model)
     return model
 
