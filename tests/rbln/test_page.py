@@ -105,6 +105,7 @@ def test_a_variants_seed_is_greyed_out_too(visit: Visiting) -> None:
         expect(page.get_by_text(IGNORED["en-US"]).first).to_be_visible()
         assert seed.count() == page.get_by_text(IGNORED["en-US"]).count() == 2
         expect(page.locator("[data-field=temperature]").first).to_be_enabled()
+        page.screenshot(path=picture(f"rbln-{address}"), full_page=True)
 
 
 @pytest.mark.parametrize("locale", ["en-US", "ko-KR"])
