@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,9 +32,16 @@ class AppProcess:
         arguments: of the command line; without the port it chooses a free one.
         temporary: the folder for its temporary files, if not the machine's.
         module: what is started; `tests.echo_app` has an engine of its own.
+        variables: of its environment, beside the machine's.
     """
 
-    def __init__(self, *arguments: str, temporary: Path | None = None, module: str = "webui") -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        temporary: Path | None = None,
+        module: str = "webui",
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self.data = tempfile.TemporaryDirectory(prefix="batchat-test-")
         self.log = Path(tempfile.mkstemp(prefix="batchat-test-", suffix=".log")[1])
         self.started = time.monotonic()
@@ -50,6 +57,7 @@ class AppProcess:
                     "HF_HUB_OFFLINE": "1",
                     "TMPDIR": str(temporary or tempfile.gettempdir()),
                     "WEBUI_DATA_DIR": self.data.name,
+                    **(variables or {}),
                 },
             )
         self.url = self._address()
@@ -106,9 +114,9 @@ class AppProcess:
 
 
 @contextlib.contextmanager
-def running_app(*arguments: str, temporary: Path | None = None, module: str = "webui") -> Iterator[AppProcess]:
+def running_app(*arguments: str, **options: Any) -> Iterator[AppProcess]:
     """An app that is ended whatever happens."""
-    app = AppProcess(*arguments, temporary=temporary, module=module)
+    app = AppProcess(*arguments, **options)
     try:
         yield app
     finally:

@@ -127,17 +127,25 @@ function recall() {
   }
 }
 
-/** Greys out the settings that the engine does not heed; the style sheet shows the sentence. */
+/** Greys out the settings that the engine ignores, and says so: the style sheet below the control, its fields to a screen reader. */
 function greyOut() {
   const ignored = engineStatus()?.ignored ?? [];
   for (const name of NAMES) {
     const control = document.getElementById(`sampling-${name}`);
     if (!control) continue;
-    const isIgnored = ignored.includes(name);
-    if (isIgnored) control.dataset.ignored = say("sampling.ignored");
-    else delete control.dataset.ignored;
-    for (const input of control.querySelectorAll("input")) input.disabled = isIgnored;
+    const reason = ignored.includes(name) ? say("sampling.ignored") : null;
+    toggle(control, "data-ignored", reason);
+    for (const field of control.querySelectorAll("input, textarea")) {
+      field.toggleAttribute("disabled", reason !== null);
+      toggle(field, "aria-description", reason);
+    }
   }
+}
+
+/** @param {Element} element @param {string} attribute @param {string | null} value  null takes it away */
+function toggle(element, attribute, value) {
+  if (value === null) element.removeAttribute(attribute);
+  else element.setAttribute(attribute, value);
 }
 
 /** Tells Gradio's controls what is remembered, now and whenever the model's defaults are others than before. */

@@ -7,7 +7,7 @@
  */
 import { make } from "./dom.js";
 import { button, labelled, remember, remembered } from "./evaluation_page.js";
-import { offeredVariants } from "./server.js";
+import { askStatus, offeredVariants } from "./server.js";
 import { say } from "./texts.js";
 
 const REMEMBERED = "batchat.variants";
@@ -17,6 +17,8 @@ const NUMBERS = /** @type {const} */ ({ temperature: "0.05", top_p: "0.01", max_
 export class VariantEditor {
   /** @type {Variant[]} */
   variants = [];
+  /** The settings that the engine ignores. @type {string[]} */
+  ignored = [];
   list = make("div", { class: "variants" });
 
   /** @param {number} atMost */
@@ -27,6 +29,13 @@ export class VariantEditor {
     const kept = remembered(REMEMBERED);
     this.set(Array.isArray(kept) && kept.length > 1 ? kept : standard());
     if (!kept) void this.offer();
+    void this.greyOut();
+  }
+
+  /** Once it is known what the engine ignores. */
+  async greyOut() {
+    this.ignored = (await askStatus().catch(() => null))?.ignored ?? [];
+    if (this.ignored.length) this.draw();
   }
 
   /** The operator's variants, where there are any. */
@@ -83,7 +92,12 @@ export class VariantEditor {
         else variant.sampling[key] = Number(field.value);
       }),
     );
-    return labelled(say(`sampling.${key}`), field);
+    const label = labelled(say(`sampling.${key}`), field);
+    if (this.ignored.includes(key)) {
+      field.disabled = true;
+      label.append(make("small", {}, say("sampling.ignored")));
+    }
+    return label;
   }
 
   /** @param {() => void} change */

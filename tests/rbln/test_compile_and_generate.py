@@ -28,17 +28,9 @@ def test_a_compiled_model_answers_as_the_plain_one(eager: Path, tiny: Path) -> N
     assert generate(eager, prompts, 40) == [greedy(tiny, one, 40) for one in prompts]
 
 
-def test_flash_attention_across_its_partitions(tiny: Path, tmp_path: Path) -> None:
-    options = {"attn_impl": "flash_attn", "kvcache_partition_len": 1024}
-    folder = compile_model(tiny, tmp_path, batch_size=4, max_seq_len=2048, **options)
-    prompts = [prompt(seed, length) for seed, length in enumerate((1000, 1100, 7, 1500))]
-    assert generate(folder, prompts, 40) == [greedy(tiny, one, 40) for one in prompts]
-
-
-def test_the_demo_model_compiled_for_four_lanes(tmp_path: Path) -> None:
-    folder = compile_model(DEMO, tmp_path, batch_size=4, max_seq_len=2048)
+def test_the_demo_model_compiled_for_four_lanes(compiled_demo: Path) -> None:
     prompts = [prompt(seed, length) for seed, length in enumerate((3, 60, 200, 20))]
-    assert generate(folder, prompts, 60) == [greedy(DEMO, one, 60) for one in prompts]
+    assert generate(compiled_demo, prompts, 60) == [greedy(DEMO, one, 60) for one in prompts]
 
 
 def test_what_a_compiled_folder_says_of_itself(eager: Path) -> None:
@@ -50,16 +42,6 @@ def test_what_a_compiled_folder_says_of_itself(eager: Path) -> None:
         "decoder_batch_2.rbln",
         "decoder_batch_1.rbln",
     }
-
-
-def test_a_host_without_an_npu_compiles_for_a_named_one(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EMULATED_NPU", "")
-    options = {"batch_size": 1, "max_seq_len": 512}
-    with pytest.raises(ValueError, match="not a valid NPU device"):
-        compile_model(tiny, tmp_path, **options, npu="RBLN-CA25")
-    folder = compile_model(tiny, tmp_path, **options, npu="RBLN-CA25", create_runtimes=False)
-    monkeypatch.undo()
-    assert generate(folder, [prompt(1, 9)], 8) == [greedy(tiny, prompt(1, 9), 8)]
 
 
 def test_devices_of_a_compile_must_be_there(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

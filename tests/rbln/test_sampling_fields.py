@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,14 +14,14 @@ from vllm.exceptions import VLLMValidationError
 from vllm.inputs.engine import tokens_input
 from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
+from tests.rbln.models import Said
 from webui.batch.board import Board
 from webui.conversation import Sampling
 from webui.engines.local import LocalEngine, LocalEngines, prepare_environment
 from webui.prompt import Prompt
 from webui.rbln.sampling import READ
-from webui.settings import DEMO_MODEL, Settings
+from webui.settings import Settings
 
-ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TAKEN: dict[str, Any] = {
@@ -66,14 +64,9 @@ REFUSED: dict[str, Any] = {
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalEngine]:
+async def engine(readme: tuple[Path, Said]) -> AsyncIterator[LocalEngine]:
     """The engine as the app starts it, on the model that ships."""
-    folder = tmp_path_factory.mktemp("sampling") / "compiled"
-    command = [sys.executable, "-m", "webui", "compile", "--model", str(DEMO_MODEL), "--out", str(folder)]
-    subprocess.run(
-        [*command, "--batch-size", "4", "--max-seq-len", "1024", "--decoder-batch-sizes", "2,1"], cwd=ROOT, check=True
-    )
-    settings = Settings(model=str(folder))
+    settings = Settings(model=str(readme[0]))
     prepare_environment(settings)
     engine = await LocalEngines(settings, Board())(lambda stage: None)
     yield engine

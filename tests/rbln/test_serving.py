@@ -5,65 +5,49 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
-from itertools import count
+from itertools import count, groupby
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-import rebel
 
-from tests.rbln.models import compile_model, greedy, prompt
+from tests.rbln.models import compile_model, greedy, make_tiny, prompt
+from tests.rbln.npu_log import VARIABLE, NpuLog
+from webui.batch.board import Board, EngineFacts
+from webui.engines.local import STEP_DETAILS
+from webui.rbln.compiled import read
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 REQUEST = count()
 
 
-class Steps:
-    """Which graphs an engine runs, noted in a file, since it is another process."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.clear()
-
-    def clear(self) -> None:
-        self._path.write_text("")
-
-    def note(self, ids: Any) -> None:
-        with self._path.open("a") as file:
-            print("prefill" if ids.shape[1] > 1 else f"decode {ids.shape[0]}", file=file)
-
-    def buckets(self) -> list[int]:
-        """The sizes of the decode batches, one for each step."""
-        return [int(line.split()[1]) for line in self._path.read_text().splitlines() if line.startswith("decode")]
-
-    def prefills(self) -> int:
-        return self._path.read_text().count("prefill")
-
-
 @pytest.fixture(scope="module")
-def steps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Steps]:
-    """Notes the steps of every engine that is started from now on."""
-    steps = Steps(tmp_path_factory.mktemp("steps") / "steps.txt")
-    run = rebel.Runtime.__call__
-
-    def noted(runtime: rebel.Runtime, *arguments: Any, **options: Any) -> Any:
-        steps.note(arguments[0])
-        return run(runtime, *arguments, **options)
-
+def steps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NpuLog]:
+    """What every engine runs that is started from now on. Each is forked off this process: so it has to import nothing, and has
+    what a mutation has broken here."""
+    log = NpuLog(tmp_path_factory.mktemp("steps") / "npu.log")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VLLM_WORKER_MULTIPROC_METHOD", "fork")  # so that the engine's process has this patch, too
-        patch.setattr(rebel.Runtime, "__call__", noted)
-        yield steps
+        patch.setenv("VLLM_WORKER_MULTIPROC_METHOD", "fork")
+        patch.setenv(VARIABLE, str(log.path))
+        yield log
 
 
 class Engine:
-    """An AsyncLLM and the weights that it must answer with."""
+    """An AsyncLLM as the app has it, the board that watches it, and the weights that it must answer with."""
 
     def __init__(self, folder: Path, source: Path, **options: Any) -> None:
-        from vllm import AsyncEngineArgs, AsyncLLMEngine
+        from vllm import AsyncEngineArgs
 
-        self.llm = AsyncLLMEngine.from_engine_args(AsyncEngineArgs(model=str(folder), **options))
+        from webui.engines.observed_llm import ObservedLLM, StepLogger
+
+        logger = StepLogger()
+        config = AsyncEngineArgs(model=str(folder), **STEP_DETAILS, **options).create_engine_config()
+        self.llm = ObservedLLM.from_vllm_config(config, stat_loggers=[logger])
+        self.board = Board()
+        compiled = read(folder)
+        self.board.reset(EngineFacts(compiled.batch, "emulated", buckets=compiled.decode_buckets))
+        self.llm.observe(self.board, logger)
         self._source = source
 
     def shutdown(self) -> None:
@@ -88,8 +72,20 @@ class Engine:
         return await asyncio.gather(*(self.ask(ids, tokens) for ids in prompts))
 
 
+def check_board(engine: Engine, steps: NpuLog) -> None:
+    """Since the log was cleared the board has been told of the very steps that the emulated NPU has run, each in its bucket."""
+    ran, told = steps.steps(), [tick.bucket for tick in engine.board.steps.last(engine.board.steps.count)]
+    # A prompt is one step and one graph for each of its chunks, and the next one's may follow.
+    ran, told = _prompts_once(ran), _prompts_once(told)
+    assert told[-len(ran) :] == ran
+
+
+def _prompts_once(buckets: list[int]) -> list[int]:
+    return [bucket for bucket, same in groupby(buckets) for _ in (same if bucket else (0,))]
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engine(steps: Steps, eager: Path, tiny: Path) -> AsyncIterator[Engine]:
+async def engine(steps: NpuLog, eager: Path, tiny: Path) -> AsyncIterator[Engine]:
     """Four lanes, decode buckets of 4, 2 and 1."""
     engine = Engine(eager, tiny)
     yield engine
@@ -101,34 +97,37 @@ async def test_the_engine_takes_its_numbers_from_the_compiled_folder(engine: Eng
     assert (config.scheduler_config.max_num_seqs, config.model_config.max_model_len) == (4, 1024)
 
 
-async def test_eight_requests_on_four_lanes(engine: Engine, steps: Steps) -> None:
+async def test_eight_requests_on_four_lanes(engine: Engine, steps: NpuLog) -> None:
     steps.clear()
     await engine.ask_all([prompt(seed, length) for seed, length in enumerate((5, 12, 300, 2, 129, 64, 128, 40))], 40)
     assert max(steps.buckets()) == 4
     assert steps.prefills() >= 8
+    check_board(engine, steps)
 
 
 @pytest.mark.parametrize(("requests", "bucket"), [(1, 1), (2, 2), (3, 4), (4, 4)])
-async def test_decode_runs_in_the_smallest_bucket_that_fits(engine: Engine, steps: Steps, requests: int, bucket: int) -> None:
+async def test_decode_runs_in_the_smallest_bucket_that_fits(engine: Engine, steps: NpuLog, requests: int, bucket: int) -> None:
     steps.clear()
     await engine.ask_all([prompt(20 + seed, 10) for seed in range(requests)], 30)
     assert max(steps.buckets()) == bucket
     assert steps.buckets().count(bucket) >= 20
+    check_board(engine, steps)
 
 
-async def test_a_prefix_that_is_in_the_cache_is_copied_not_computed(engine: Engine, steps: Steps) -> None:
+async def test_a_prefix_that_is_in_the_cache_is_copied_not_computed(engine: Engine, steps: NpuLog) -> None:
     common = prompt(100, 600)
     first = await engine.ask([*common, 300], 30)
     steps.clear()
     again = await engine.ask([*common, 301], 30)
     assert (first.num_cached_tokens, again.num_cached_tokens) == (0, 512)  # whole chunks of 128
     assert steps.prefills() == 1
+    assert [tick.prompt_tokens for tick in engine.board.steps.last(30) if tick.prompt_tokens] == [601 - 512]
     together = await engine.ask_all([[*common, 310 + i] for i in range(6)], 30)
     assert all(output.num_cached_tokens >= 512 for output in together)
 
 
 @pytest.mark.parametrize("how", ["aborted", "left"])
-async def test_an_abandoned_request_frees_its_lane(engine: Engine, steps: Steps, how: str) -> None:
+async def test_an_abandoned_request_frees_its_lane(engine: Engine, steps: NpuLog, how: str) -> None:
     others = [asyncio.create_task(engine.ask(prompt(200 + i, 20), 150)) for i in range(3)]
     async with aclosing(engine.stream(prompt(203, 20), 900)) as outputs:
         async for output in outputs:
@@ -162,13 +161,15 @@ async def test_sampled_answers_keep_to_the_likely_tokens(engine: Engine) -> None
 
 @pytest.mark.parametrize("prefix_caching", [True, False])
 async def test_lanes_that_are_short_of_blocks_are_preempted_and_come_back(
-    steps: Steps, flash: Path, tiny: Path, prefix_caching: bool
+    steps: NpuLog, flash: Path, tiny: Path, prefix_caching: bool
 ) -> None:
     engine = Engine(flash, tiny, enable_prefix_caching=prefix_caching)
     try:
+        steps.clear()
         # Five lanes' first blocks are full after some tokens, and there are no five second blocks.
         outputs = await engine.ask_all([prompt(400 + i, 1020) for i in range(5)], 10)
         assert sum(output.metrics.num_preemptions for output in outputs) > 0
+        check_board(engine, steps)
         longer_than_a_block = prompt(500, 1500)
         await engine.ask(longer_than_a_block, 10)
         cached = (await engine.ask([*longer_than_a_block, 300], 10)).num_cached_tokens
@@ -177,8 +178,17 @@ async def test_lanes_that_are_short_of_blocks_are_preempted_and_come_back(
         engine.shutdown()
 
 
+async def test_another_kind_of_model_is_served(steps: NpuLog, tmp_path: Path) -> None:
+    source = make_tiny(tmp_path / "qwen2", "qwen2")
+    engine = Engine(compile_model(source, tmp_path / "compiled", batch_size=2, max_seq_len=512), source)
+    try:
+        await engine.ask_all([prompt(700 + i, 30) for i in range(3)], 20)
+    finally:
+        engine.shutdown()
+
+
 async def test_two_engines_on_disjoint_devices_of_one_host(
-    steps: Steps, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    steps: NpuLog, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = compile_model(tiny, tmp_path, batch_size=2, max_seq_len=512, num_devices=2)
     engines = []

@@ -124,13 +124,13 @@ def test_steps_are_differences_with_the_bucket_where_there_is_one() -> None:
     board.reset(EngineFacts(4, "NPU", False, (4, 1, 2)))
     frames = Frames(board)
     frames.frame()
-    # running after the step, sequences in it, prompt tokens: the last but one reads the prompt of a preempted request again
-    for running, sequences, prompt in ((3, 1, 128), (3, 3, 0), (2, 2, 0), (0, 0, 0), (3, 1, 0), (9, 9, 0)):
+    # running after the step, sequences in it, prompt tokens
+    for running, sequences, prompt in ((3, 1, 128), (3, 3, 0), (2, 2, 0), (0, 0, 0), (3, 1, 40), (9, 9, 0)):
         clock.now += 0.02
         board.stepped(Step(running, 0, sequences, prompt_tokens=prompt))
     frame = frames.frame()
     assert frame is not None
-    assert (frame["steps_from"], frame["steps"]) == (20, [0, 1, 128, 0, 20, 3, 0, 4, 20, 2, 0, 2, 40, 1, 0, 0, 20, 9, 0, 0])
+    assert (frame["steps_from"], frame["steps"]) == (20, [0, 1, 128, 0, 20, 3, 0, 4, 20, 2, 0, 2, 40, 1, 40, 0, 20, 9, 0, 0])
 
 
 def test_savings_are_told_every_five_seconds_in_which_a_request_ended() -> None:

@@ -11,7 +11,14 @@ import pytest
 
 pytest.importorskip("vllm")
 
-from vllm.v1.metrics.stats import FinishedRequestStats, IterationStats, PrefillStats, RequestStateStats, SchedulerStats
+from vllm.v1.metrics.stats import (
+    FinishedRequestStats,
+    IterationStats,
+    PrefillStats,
+    RequestStateStats,
+    SchedulerIterationDetails,
+    SchedulerStats,
+)
 
 from webui.batch.board import Board
 from webui.engines.observer import Observer
@@ -117,6 +124,17 @@ def test_a_lane_ended_by_a_stop_string_is_in_use_until_the_engine_has_heard(obse
     assert (board.running, len(board.lanes.running)) == (1, 0)
     observer.stepped(*step(running=0))
     assert board.running == 0
+
+
+@pytest.mark.parametrize(("counts_cached", "prompt_tokens"), [(False, 7 + 29), (True, 4 + 29)])
+def test_a_step_computes_prompts_and_what_was_preempted_again(counts_cached: bool, prompt_tokens: int) -> None:
+    """One prompt of 7 tokens, three of them cached; two that decode; one that was preempted and is read again, 30 tokens."""
+    front, board = Front(), Board(4)
+    scheduler, iteration = step(running=4, tokens=4)
+    scheduler.iteration_details = SchedulerIterationDetails(0, 1, 7, 3, 2 + 30, 0.0)
+    Observer(board, front, counts_cached).stepped(scheduler, iteration)
+    (tick,) = board.steps.last(1)
+    assert (tick.sequences, tick.prompt_tokens) == (4, prompt_tokens)
 
 
 DOCTORED = {

@@ -22,7 +22,9 @@ from starlette.routing import Route
 
 from webui.admission import Admission
 from webui.batch.board import Board
+from webui.conversation import Sampling
 from webui.data_folder import NONE
+from webui.engines.base import EngineInfo
 from webui.engines.local import LocalEngine
 from webui.engines.supervisor import Supervisor
 from webui.errors import BadInput, BadSetting, QueueFull, TooManyRequests
@@ -44,6 +46,7 @@ class StandIn(LocalEngine):
 
     def __init__(self) -> None:
         """Without vLLM's object."""
+        self.info = EngineInfo("none", "none", "none", lanes=2, context=64, sampling=Sampling(), ignored=("seed",))
 
     async def shutdown(self) -> None:
         self.alive = False  # type: ignore[misc]
@@ -142,6 +145,15 @@ async def test_every_path_but_health_wants_a_key(monkeypatch: pytest.MonkeyPatch
             response = await one.client.request(method, path, json=HELLO, headers={"authorization": f"bearer {key}"})
             assert response.status_code == 200, response.text
         assert (await one.client.get("/health")).text == "the page"
+
+
+@pytest.mark.parametrize("path", LENGTHS)
+async def test_what_the_engine_does_not_heed_is_named_with_the_answer(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    async with house(monkeypatch) as one:
+        seeded = await one.post({**HELLO, "seed": 0, "temperature": 1}, path)
+        assert seeded.status_code == 200 and seeded.headers["x-batchat-ignored"] == "seed"
+        for body in (HELLO, {**HELLO, "seed": None}):
+            assert "x-batchat-ignored" not in (await one.post(body, path)).headers
 
 
 async def test_a_key_goes_no_further_than_the_door(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

@@ -22,7 +22,7 @@ class Step:
         running, waiting: requests after the step.
         sequences: how many were in the step; 0 if it computed nothing.
         kv_cache: share of the KV cache in use, 0 to 1.
-        prompt_tokens: prompt tokens that the step computed.
+        prompt_tokens: prompt tokens that the step computed, with those of a preempted request that is read again.
         generation_tokens: tokens that it gave.
         prefix_queries, prefix_hits: prompt tokens looked up in the prefix cache, and found there.
         preemptions: requests that have lost their lane, as far as it is told with this step.
@@ -93,11 +93,7 @@ class Steps:
         return self.last(count)
 
     def _bucket(self, step: Step) -> int:
-        """The smallest that holds all sequences of a decode step; prefill steps run in none.
-
-        An RBLN engine decodes all that run at once and reads one prompt at a time, so that a step with fewer sequences than run
-        after it reads a prompt, also where no prompt token is counted: that of a request which was preempted.
-        """
-        if step.prompt_tokens or step.sequences < (step.running or 0):
+        """The smallest that holds all sequences of a decode step. One that reads a prompt decodes nothing and runs in none."""
+        if step.prompt_tokens:
             return 0
         return next((bucket for bucket in self.buckets if bucket >= step.sequences), 0)

@@ -84,9 +84,9 @@ class LocalEngines:
     async def __call__(self, report: Report) -> LocalEngine:
         """See `EngineFactory`."""
         try:
-            self._check_model()
+            compiled = self._check_model()
             report("importing")
-            config = await in_background(self._configure)
+            config = await in_background(lambda: self._configure(compiled))
             report("loading")
             llm, steps = await in_background(lambda: self._start(config))
         except Exception as error:
@@ -102,20 +102,22 @@ class LocalEngines:
         engine.observe(self._board, steps)
         return engine
 
-    def _check_model(self) -> None:
+    def _check_model(self) -> CompiledModel | None:
+        """What the model was compiled for, if it was, once nothing is wrong with it."""
         check_folder(self._settings.model)
         if self._settings.chat_template is None:
             check_chat_template(self._settings.tokenizer or self._settings.model)
         check_environment(self._settings, is_rbln_environment())
-        if is_compiled(self._settings.model):
-            check_compiled(self._settings)
-            for name in without_effect(self._settings):
-                log.warning("%s has no effect on a compiled model.", name)
+        if not is_compiled(self._settings.model):
+            return None
+        for name in without_effect(self._settings):
+            log.warning("%s has no effect on a compiled model.", name)
+        return check_compiled(self._settings)
 
-    def _configure(self) -> VllmConfig:
+    def _configure(self, compiled: CompiledModel | None) -> VllmConfig:
         """Imports vLLM, which takes long, and lets it work out its configuration."""
-        if is_compiled(self._settings.model):
-            check_npus(self._settings, read(self._settings.model), find_npus())
+        if compiled:
+            check_npus(self._settings, compiled, find_npus())
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.usage.usage_lib import UsageContext
 

@@ -74,7 +74,7 @@ class ObservedLLM(AsyncLLM):
 
     def observe(self, board: Board, logger: StepLogger) -> None:
         """From now on this board is told of every request and of every step that this logger records."""
-        self._observer = logger.observer = Observer(board, self)
+        self._observer = logger.observer = Observer(board, self, counts_cached=is_rbln_environment())
 
     @functools.cached_property
     def _turnstile(self) -> Turnstile:

@@ -69,11 +69,14 @@ class Observer:
     Args:
         board: is told.
         llm: vLLM's front end.
+        counts_cached: whether the engine's scheduler counts all tokens of a prompt as computed, also those whose KV was in the
+            prefix cache, as vllm-rbln's does.
     """
 
-    def __init__(self, board: Board, llm: Any) -> None:
+    def __init__(self, board: Board, llm: Any, counts_cached: bool = False) -> None:
         self._board = board
         self._llm = llm
+        self._counts_cached = counts_cached
         self._details = Details()
         self._live: dict[Sequence, None] = {}
 
@@ -146,6 +149,8 @@ class Observer:
             (running or 0) if generated else 0,
             read("prompt tokens of a step", _prompt_tokens, 0, iteration),
         )
+        if self._counts_cached:
+            prompt_tokens -= read("cached tokens of a step", _cached_tokens, 0, iteration)
         queries, hits = read("its prefix cache", _prefix_cache, (0, 0), scheduler)
         return Step(
             running,
@@ -177,9 +182,15 @@ def _prefix_cache(scheduler: SchedulerStats) -> tuple[int, int]:
 
 
 def _computed(scheduler: SchedulerStats) -> tuple[int, int] | None:
-    """Sequences and prompt tokens of the step; None for one that computed nothing, or where vLLM was not asked to say."""
+    """Sequences and prompt tokens of the step; None for one that computed nothing, or where vLLM was not asked to say.
+
+    A preempted request that comes back is read again with all that it had given: more than the one token of a decoded one.
+    """
     details = scheduler.iteration_details
-    return details and (details.num_ctx_requests + details.num_generation_requests, details.num_ctx_tokens)
+    if details is None:
+        return None
+    again = details.num_generation_tokens - details.num_generation_requests
+    return details.num_ctx_requests + details.num_generation_requests, details.num_ctx_tokens + again
 
 
 def _generated(iteration: IterationStats | None) -> int:
@@ -188,6 +199,10 @@ def _generated(iteration: IterationStats | None) -> int:
 
 def _prompt_tokens(iteration: IterationStats | None) -> int:
     return iteration.prompt_token_stats.computed if iteration else 0
+
+
+def _cached_tokens(iteration: IterationStats | None) -> int:
+    return iteration.prompt_token_stats.cached_tokens if iteration else 0
 
 
 def _preemptions(iteration: IterationStats | None) -> int:

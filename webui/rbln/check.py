@@ -12,10 +12,10 @@ from collections.abc import Callable
 from importlib import metadata
 
 from webui.engines.model_check import check_chat_template, check_folder
-from webui.errors import CompiledDiffers, WebuiError
+from webui.errors import WebuiError
 from webui.rbln.compiled import CompiledModel, is_compiled, read
 from webui.rbln.devices import HUNG, THROTTLED, Npus, NpuState, find_npus, is_rbln_environment, read_smi
-from webui.rbln.preflight import check_compiled, check_environment, check_npus, without_effect
+from webui.rbln.preflight import check_differences, check_environment, check_npus, without_effect
 from webui.rbln.report import Finding, is_good, table
 from webui.settings import Settings, load
 
@@ -157,22 +157,12 @@ def _compiled(model: CompiledModel) -> list[Finding]:
 
 def _compared(settings: Settings, model: CompiledModel, npus: Npus) -> list[Finding]:
     findings = [
-        _tried("asked", lambda: _check_asked(settings), "nothing that differs from what was compiled"),
+        _tried("asked", lambda: check_differences(settings, model), "nothing that differs from what was compiled"),
         _tried("devices", lambda: check_npus(settings, model, npus), npus.label(model.devices)),
     ]
     if idle := without_effect(settings):
         findings.append(Finding("without effect", "warning", ", ".join(idle), "A compiled model has decided on these."))
     return findings
-
-
-def _check_asked(settings: Settings) -> None:
-    """Files are a finding of their own."""
-    try:
-        check_compiled(settings)
-    except CompiledDiffers:
-        raise
-    except WebuiError:
-        pass
 
 
 def _tried(name: str, check: Callable[[], None], found: str) -> Finding:

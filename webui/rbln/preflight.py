@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from webui.errors import CompiledDiffers, CompiledForRbln, CompiledUnusable, NotCompiled, NpuMissing
-from webui.rbln.compiled import CompiledModel, is_compiled, read
+from webui.errors import CompiledDiffers, CompiledForRbln, NotCompiled, NpuMissing
+from webui.rbln.compiled import CompiledModel, is_compiled, read_whole
 from webui.rbln.devices import Npus
 from webui.settings import Settings, flag
 
@@ -97,16 +97,23 @@ def check_compiled(settings: Settings) -> CompiledModel:
         CompiledUnusable: if the folder is not whole.
         CompiledDiffers: if something else is asked than was compiled.
     """
-    model = read(settings.model)
-    if model.missing:
-        raise CompiledUnusable(model=settings.model, reason=f"it lacks {', '.join(model.missing)}")
+    model = read_whole(settings.model)
+    check_differences(settings, model)
+    return model
+
+
+def check_differences(settings: Settings, model: CompiledModel) -> None:
+    """Compares what somebody gave with what was compiled.
+
+    Raises:
+        CompiledDiffers: naming everything that differs.
+    """
     if found := differences(settings, model):
         raise CompiledDiffers(
             model=settings.model,
             differences=", ".join(map(str, found)),
             recompile=" ".join(difference.recompile for difference in found),
         )
-    return model
 
 
 def check_npus(settings: Settings, model: CompiledModel, npus: Npus) -> None:

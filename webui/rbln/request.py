@@ -19,6 +19,8 @@ from webui.rbln.report import Finding, State, size
 from webui.rbln.source import ModelSource
 
 CHUNK_UNIT = 64  # tokens that a prefill chunk must be a multiple of
+# What optimum-rbln can quantise, and the formats that it has for it.
+QUANTIZED = {"weights": ("int4", "int8", "fp8", "fp16"), "activations": ("int8", "fp8", "fp16"), "kv_caches": ("fp8", "fp16")}
 # Spellings of the tutorial's Python arguments, as flags, and what they are called today.
 FORMER = {
     "--rbln-max-seq-len": "--max-seq-len",
@@ -172,14 +174,17 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 
 def _quantization(text: str) -> dict[str, str]:
-    if text.isalnum():
-        return {"weights": text}
+    """The weights' format, or a JSON object of optimum's fields."""
     try:
-        value = json.loads(text)
+        value = {"weights": text} if text.isalnum() else json.loads(text)
     except ValueError:
         value = None
-    if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
-        raise argparse.ArgumentTypeError(f"the weights' format (int4) or a JSON object of texts is wanted, not {text!r}")
+    if not isinstance(value, dict) or not value:
+        raise argparse.ArgumentTypeError(f"the weights' format (int4) or a JSON object is wanted, not {text!r}")
+    for name, format in value.items():
+        if format not in QUANTIZED.get(name, ()):
+            offered = "; ".join(f"{name}: {', '.join(formats)}" for name, formats in QUANTIZED.items())
+            raise argparse.ArgumentTypeError(f"optimum-rbln has no {name} in {format!r}, but {offered}")
     return value
 
 

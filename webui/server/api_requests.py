@@ -43,10 +43,12 @@ class ApiRequest:
     Attributes:
         body: its JSON as it goes on.
         answers: how many answers it asks for, each of which takes a lane; 1 for what generates nothing.
+        given: the fields that it says something in.
     """
 
     body: bytes
     answers: int
+    given: frozenset[str]
 
 
 async def read_body(path: str, request: Request) -> bytes | None:
@@ -89,11 +91,12 @@ def checked(path: str, content: bytes, max_tokens: int | None) -> ApiRequest:
             raise BadInput(field=field, reason="this server does not take it")
     _check_text_only(body)
     body.pop(DROPPED, None)
+    given = frozenset(field for field, value in body.items() if value is not None)
     if path not in LENGTHS:
-        return ApiRequest(_written(body), 1)
+        return ApiRequest(_written(body), 1, given)
     if max_tokens is not None:
         _limit_length(body, path, max_tokens)
-    return ApiRequest(_written(body), _answers(body))
+    return ApiRequest(_written(body), _answers(body), given)
 
 
 def _written(body: dict[str, Any]) -> bytes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import math
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -49,6 +50,7 @@ BLOCKED = frozenset(
     "/pause /resume /is_paused /init_weight_transfer_engine /start_weight_update /start_draft_weight_update /update_weights "
     "/finish_weight_update /update_weight_version /weight_info /get_world_size".split()
 )
+IGNORED = b"x-batchat-ignored"  # the header that names what of a request the engine does not heed
 RETRY_WHEN_READY = 5  # seconds
 RETRY_AT_MOST = 60  # seconds; what the usual clients are willing to wait when told so
 
@@ -127,11 +129,18 @@ class OpenAIApi:
             return
         request = checked(path, content, self._settings.max_tokens)
         scope, receive = _plain(scope, request.body), _replayed(request.body, receive)
+        if ignored := request.given.intersection(self._ignored()):
+            send = _marked(send, ignored)
         limit = self._settings.max_requests
         if request.answers > limit:
             raise BadInput(field="n", reason=f"{request.answers} answers are asked for; {limit} at once is the limit")
         with self._admission.admitted(owner, request.answers, limit):
             await application(scope, receive, send)
+
+    def _ignored(self) -> tuple[str, ...]:
+        """The sampling settings that the engine takes and does not heed."""
+        engine = self._supervisor.engine
+        return () if engine is None else engine.info.ignored
 
     async def _ready(self) -> ASGIApp:
         """vLLM's application for the engine in force.
@@ -200,6 +209,18 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
         return await receive()
 
     return replay
+
+
+def _marked(send: Send, ignored: Iterable[str]) -> Send:
+    """The answer with a header that names what of the request is not heeded."""
+    header = (IGNORED, ", ".join(sorted(ignored)).encode())
+
+    async def marked(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), header]}
+        await send(message)
+
+    return marked
 
 
 class _NoServer:

@@ -86,7 +86,7 @@ def test_a_missing_file_and_a_difference_are_each_a_line(rbln: None, compiled: A
     folder = compiled()
     (folder / "prefill.rbln").unlink()
     findings = look(load(["--model", str(folder), "--max-model-len", "64"], {}), FOUR)
-    assert wrong(findings) == ["files"]
+    assert wrong(findings) == ["files", "asked"]
     assert "prefill.rbln" in found(findings, "files").found
     (folder / "prefill.rbln").write_bytes(b"x")
     assert wrong(look(load(["--model", str(folder), "--max-model-len", "64"], {}), FOUR)) == ["asked"]

@@ -20,10 +20,11 @@ from webui.errors import CompileRefused
 from webui.rbln import compile as command
 from webui.rbln.devices import Npus
 from webui.rbln.memory import ATOM, GIB, REBEL, Shape, estimate, kv_per_token, npu_family
-from webui.rbln.report import Finding
+from webui.rbln.report import Finding, table
 from webui.rbln.request import CompileRequest, Host, Plan, parse, plan
 from webui.rbln.source import ModelSource, read_source
 
+ROOT = Path(__file__).resolve().parents[3]
 ROOM = Host("RBLN-CA25", 64 * GIB, 200 * GIB)
 
 
@@ -66,7 +67,11 @@ def test_todays_spellings_are_taken_without() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["--batch-size 0", "--batch-size x", "--decoder-batch-sizes 4,,1", "--attn-impl x", "--quantization []"]
+    "wrong",
+    [
+        *("--batch-size 0", "--batch-size x", "--decoder-batch-sizes 4,,1", "--attn-impl x"),
+        *("--quantization []", "--quantization {}", "--quantization int3", '--quantization {"kv_caches":"int4"}'),
+    ],
 )
 def test_what_cannot_be_understood_is_said(wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
@@ -156,6 +161,12 @@ def test_llama_2_7b_on_four_devices() -> None:
     assert estimated.weights == 6_738_415_616 * 2 // 4
     assert estimated.available == 16 * GIB - 288 * 2**20
     assert estimated.verdict == "fits"
+
+
+def test_the_readmes_estimate_is_todays() -> None:
+    said = table(plan(request(num_devices=1), source(), ROOM).findings)
+    for name in ("README.md", "README.ko.md"):
+        assert said in (ROOT / name).read_text(encoding="utf-8")
 
 
 def test_quantised_weights_leave_embeddings_and_head_alone() -> None:

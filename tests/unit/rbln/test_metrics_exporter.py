@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import httpx
 import pytest
 
+from tests.npu_exporter import Exporter, answer, running_exporter
 from webui.data_folder import NONE
 from webui.rbln import metrics_exporter
 from webui.rbln.metrics_exporter import MetricsExporter, parse
@@ -18,55 +16,10 @@ from webui.server.app import App
 from webui.settings import Settings
 
 
-def answer(watts: float = 40.0, *, npus: int = 2) -> str:
-    lines = ["# HELP rbln_npu_health NPU health status", "# TYPE rbln_npu_health gauge"]
-    for number in range(npus):
-        labels = f'{{card="RBLN-CA25",deviceID="1250",hostname="h",name="rbln{number}",uuid="u{number}"}}'
-        lines += [
-            f"rbln_npu_health{labels} {number}",
-            f"rbln_npu_utilization{labels} 87.5",
-            f"rbln_npu_power{labels} {watts}",
-            f"rbln_npu_temperature{labels} 54",
-            f"rbln_npu_memory_used{labels} 4.294967296e+09",
-            f"rbln_npu_memory_total{labels} 16877882368",
-            f"rbln_npu_pcie_link_width{labels} 16",
-        ]
-    return "\n".join([*lines, "rbln_up 1", "go_goroutines 8", ""])
-
-
-class Exporter(ThreadingHTTPServer):
-    """The exporter's /metrics."""
-
-    text = answer()
-    status = 200
-
-
-class Answering(BaseHTTPRequestHandler):
-    server: Exporter
-
-    def do_GET(self) -> None:
-        body = self.server.text.encode()
-        self.send_response(self.server.status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
 @pytest.fixture
 def exporter() -> Iterator[Exporter]:
-    with Exporter(("127.0.0.1", 0), Answering) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    with running_exporter() as server:
         yield server
-        server.shutdown()
-        thread.join()
-
-
-def url(exporter: Exporter) -> str:
-    return f"http://127.0.0.1:{exporter.server_port}/metrics"
 
 
 def test_every_npu_is_read_in_si_units() -> None:
@@ -91,7 +44,7 @@ def test_what_is_not_said_is_none_and_the_older_names_are_known() -> None:
 async def test_tokens_per_joule_between_two_readings(exporter: Exporter, monkeypatch: pytest.MonkeyPatch) -> None:
     tokens, now = [0], [100.0]
     monkeypatch.setattr(metrics_exporter.time, "monotonic", lambda: now[0])
-    metrics = MetricsExporter(url(exporter), lambda: tokens[0])
+    metrics = MetricsExporter(exporter.url, lambda: tokens[0])
     async with httpx.AsyncClient() as client:
         assert metrics.status() is None
         await metrics.read(client)
@@ -104,7 +57,7 @@ async def test_tokens_per_joule_between_two_readings(exporter: Exporter, monkeyp
 
 
 async def test_only_the_visible_npus_count(exporter: Exporter) -> None:
-    metrics = MetricsExporter(url(exporter), lambda: 0, visible="1, 3")
+    metrics = MetricsExporter(exporter.url, lambda: 0, visible="1, 3")
     async with httpx.AsyncClient() as client:
         await metrics.read(client)
     status = metrics.status()
@@ -115,7 +68,7 @@ async def test_only_the_visible_npus_count(exporter: Exporter) -> None:
 async def test_an_exporter_that_fails_is_said_once_and_leaves_nothing(
     exporter: Exporter, trouble: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    metrics = MetricsExporter(url(exporter), lambda: 0)
+    metrics = MetricsExporter(exporter.url, lambda: 0)
     async with httpx.AsyncClient() as client:
         await metrics.read(client)
         assert metrics.status()
@@ -125,14 +78,14 @@ async def test_an_exporter_that_fails_is_said_once_and_leaves_nothing(
         await metrics.read(client)
         await metrics.read(client)
         assert metrics.status() is None
-        exporter.status, exporter.text, metrics._url = 200, answer(), url(exporter)
+        exporter.status, exporter.text, metrics._url = 200, answer(), exporter.url
         await metrics.read(client)
         assert metrics.status()
     assert len(caplog.records) == 1
 
 
 async def test_the_app_publishes_it(exporter: Exporter) -> None:
-    app = App(Settings(npu_metrics_url=url(exporter), data_dir=NONE))
+    app = App(Settings(npu_metrics_url=exporter.url, data_dir=NONE))
     assert app.npu_metrics is not None
     app.npu_metrics.start()
     transport = httpx.ASGITransport(app.asgi)

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from folders import write_compiled
 
-from webui.errors import BadSetting, ModelIncomplete
+from webui.errors import BadSetting, CompiledUnusable
 from webui.rbln.model_repository import DECIDED, PACKAGES, main, parse, write
 
 KNOWN = {"model", "disable_log_stats", "tokenizer", "seed", "additional_config", *DECIDED}
@@ -15,11 +16,8 @@ KNOWN = {"model", "disable_log_stats", "tokenizer", "seed", "additional_config",
 
 @pytest.fixture
 def compiled(tmp_path: Path) -> Path:
-    """A folder that says of itself that it was compiled for four NPUs."""
-    folder = tmp_path / "llama"
-    folder.mkdir()
-    (folder / "rbln_config.json").write_text(json.dumps({"_compile_cfgs": [{"num_devices": 4}]}))
-    return folder
+    """A folder that was compiled for four NPUs."""
+    return write_compiled(tmp_path / "llama")
 
 
 def arguments(compiled: Path, *more: str) -> list[str]:
@@ -74,7 +72,13 @@ def test_a_folder_without_a_compiled_model_is_refused(compiled: Path, content: s
     (compiled / "rbln_config.json").unlink()
     if content is not None:
         (compiled / "rbln_config.json").write_text(content)
-    with pytest.raises(ModelIncomplete, match=r"rbln_config\.json"):
+    with pytest.raises(CompiledUnusable, match=r"rbln_config\.json"):
+        write(parse(arguments(compiled)), KNOWN)
+
+
+def test_a_compiled_model_that_is_not_whole_is_refused(compiled: Path) -> None:
+    (compiled / "decoder_batch_2.rbln").unlink()
+    with pytest.raises(CompiledUnusable, match=r"decoder_batch_2\.rbln"):
         write(parse(arguments(compiled)), KNOWN)
 
 

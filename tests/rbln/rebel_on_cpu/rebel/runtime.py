@@ -4,9 +4,14 @@ The contract: RBLNDecoderOnlyModel._create_runtimes (optimum/rbln/transformers/m
 one per graph; RBLNPytorchRuntime (optimum/rbln/utils/runtime_utils.py) calls it with the tensors in the order of the compile's
 inputs, the static ones left out, and with `out`, buffers for the results; vllm_rbln/model_executor/models/optimum/model_base.py
 calls `_copy_kv_cache` when the prefix of a prompt is in the cache already.
+
+With EMULATED_NPU_LOG, a file's name, every run of a graph leaves a line in it: the shape of its first input, so that a test can
+see what ran, whichever process it was in.
 """
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
@@ -55,6 +60,7 @@ class Runtime:
         Raises:
             ValueError: if an argument has another shape or dtype than the graph was compiled for.
         """
+        _note(arguments)
         # Unoptimised: PyTorch would otherwise stop for seconds at the first calls of each graph to specialise it.
         with torch.no_grad(), torch.jit.optimized_execution(False):
             results = self._graph(*self._bind(arguments))
@@ -83,6 +89,12 @@ def _devices(device: int | Sequence[int] | None, count: int) -> tuple[int, ...]:
     if missing := [one for one in devices if not npu_is_available(one)]:
         raise RuntimeError(f"there is no device {missing[0]}")
     return devices
+
+
+def _note(arguments: Sequence[torch.Tensor]) -> None:
+    if name := os.environ.get("EMULATED_NPU_LOG"):
+        with Path(name).open("a") as log:
+            print(*arguments[0].shape, file=log)
 
 
 def _checked(input: Input, argument: torch.Tensor) -> torch.Tensor:
