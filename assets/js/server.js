@@ -73,6 +73,16 @@ export function showVersion(chat, message, version) {
 }
 
 /**
+ * The finished blocks of messages that came without.
+ * @param {string} chat
+ * @param {string[]} messages
+ * @returns {Promise<{blocks: Record<string, string[]>}>}
+ */
+export function blocksOf(chat, messages) {
+  return request("POST", `api/chats/${chat}/blocks`, { messages });
+}
+
+/**
  * @param {string} chat
  * @param {Draft} draft
  * @returns {Promise<Budget>}

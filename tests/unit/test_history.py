@@ -403,7 +403,7 @@ async def test_a_postgresql_that_goes_and_comes_back(postgres: Cluster, impatien
     await history.close()
 
 
-async def test_an_answer_waits_for_its_next_block_and_for_no_more(database: Path | str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_answer_waits_for_its_next_block_only(database: Path | str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeper, "BLOCK_WAITS", 3600.0)
     one, history = talk("Hello!", "Once upon"), History(database)
     answer = one.path()[1]

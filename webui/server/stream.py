@@ -20,7 +20,7 @@ from webui.batch.frames import Frames
 from webui.channel import Channel, Mailbox, encode
 from webui.engines.supervisor import Supervisor
 from webui.history.keeper import History
-from webui.library import Chat
+from webui.library import RENDERED_AT_ONCE, Chat
 
 PING_EVERY = 15.0  # seconds; shorter than the idle time-out of the usual proxies (60 s)
 PING = b": ping\n\n"
@@ -147,10 +147,12 @@ class ChatEvents:
 
     Args:
         chat: the conversation that the tab shows.
+        rendered: how many of its messages are sent with their blocks; a tab can ask for those of the others.
     """
 
-    def __init__(self, chat: Chat) -> None:
+    def __init__(self, chat: Chat, rendered: int = RENDERED_AT_ONCE) -> None:
         self._chat = chat
+        self._rendered = rendered
 
     @contextlib.contextmanager
     def __call__(self, mailbox: Mailbox, seen: str) -> Iterator[None]:
@@ -158,7 +160,7 @@ class ChatEvents:
         channel, visitor = self._chat.channel, self._chat.owner
         missed = channel.since(seen)
         if missed is None:
-            missed = encode("messages", self._chat.view(), channel.position)
+            missed = encode("messages", self._chat.view(self._rendered), channel.position)
         mailbox.put(missed + encode("chats", visitor.view_of_chats()) + encode("mine", visitor.view_of_requests()))
         channel.join(mailbox)
         visitor.channel.join(mailbox)
