@@ -98,9 +98,14 @@ class Everybody:
             self._ticker = asyncio.create_task(self._tick(), name="board frames")
 
     async def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        ping_at = loop.time() + PING_EVERY
         while self._channel.watchers:
             self._send_frames()
-            await asyncio.sleep(FRAME_EVERY)
+            if ping_at <= loop.time():
+                self._channel.send(PING)
+                ping_at += PING_EVERY
+            await asyncio.sleep(FRAME_EVERY - loop.time() % FRAME_EVERY)
 
     def _send_frames(self) -> None:
         """What changed to those who know the rest, then the whole to those who have just come."""
@@ -134,7 +139,7 @@ class TabStream:
             watcher = asyncio.create_task(_close_when_gone(receive, mailbox))
             try:
                 await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
-                while part := await _next(mailbox):
+                while part := await mailbox.take():
                     self._everybody.bytes_sent += len(part)
                     await send({"type": "http.response.body", "body": part, "more_body": True})
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -169,15 +174,6 @@ class ChatEvents:
         finally:
             visitor.channel.leave(mailbox)
             channel.leave(mailbox)
-
-
-async def _next(mailbox: Mailbox) -> bytes:
-    """What is in the mailbox, a ping if nothing comes for long, nothing when it is closed."""
-    try:
-        async with asyncio.timeout(PING_EVERY):
-            return await mailbox.take()
-    except TimeoutError:
-        return PING
 
 
 async def _close_when_gone(receive: Receive, mailbox: Mailbox) -> None:
