@@ -29,7 +29,7 @@ export function problemText(problem) {
   return problem.id ? say("error.with_id", { sentence, id: problem.id }) : sentence;
 }
 
-/** @typedef {{text: string, system: string, sampling: Sampling}} Draft */
+/** @typedef {{text: string, system: string, sampling: Partial<Sampling>}} Draft */
 
 /**
  * @param {string} chat
@@ -42,7 +42,7 @@ export function sendMessage(chat, draft) {
 
 /**
  * @param {string} chat
- * @param {{message: string, system: string, sampling: Sampling}} wish
+ * @param {{message: string, system: string, sampling: Partial<Sampling>}} wish
  * @returns {Promise<{message: string}>}
  */
 export function regenerate(chat, wish) {
@@ -51,7 +51,7 @@ export function regenerate(chat, wish) {
 
 /**
  * @param {string} chat
- * @param {{message: string, system: string, sampling: Sampling}} wish
+ * @param {{message: string, system: string, sampling: Partial<Sampling>}} wish
  * @returns {Promise<{message: string}>}
  */
 export function goOn(chat, wish) {
