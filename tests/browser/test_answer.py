@@ -151,7 +151,7 @@ def test_a_reader_who_scrolled_up_stays_put(echo_visit: Visiting) -> None:
 def test_what_is_sent_before_the_scripts_are_there_is_not_lost(echo_visit: Visiting, way: str) -> None:
     one = echo_visit()
     page, scripts = one.context.new_page(), list[Route]()
-    page.route("**/assets/js/main.js*", scripts.append)
+    page.route("**/assets/js/main.js*", lambda route: scripts.append(route))
     page.goto(one.url, wait_until="commit")
     field = page.locator("#message textarea")
     field.fill("Hello!")
