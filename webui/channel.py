@@ -53,6 +53,7 @@ class Mailbox:
         if not self._parts and not self.closed:
             self._filled.clear()
             await self._filled.wait()
+            await asyncio.sleep(0)  # what else is due at this moment comes along
         parts, self._parts, self._size = self._parts, [], 0
         return b"".join(parts)
 

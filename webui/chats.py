@@ -340,7 +340,7 @@ class Chats:
     # What goes out
 
     def _show(self, chat: Chat, after: str | None, messages: Sequence[Message]) -> None:
-        chat.channel.publish("messages", {"after": after, "messages": [chat.view_of(m) for m in messages]})
+        chat.channel.publish("messages", {"after": after, "messages": chat.views_of(messages)})
 
     def _publish(self, chat: Chat, kind: str, data: dict[str, Any]) -> None:
         chat.channel.publish(kind, data)

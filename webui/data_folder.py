@@ -1,4 +1,4 @@
-"""The folder where the app keeps what outlives it: the database and the key that signs visitors' cookies.
+"""The folder where the app keeps what outlives it: the database, the key that signs visitors' cookies, which logins were ended.
 
 It knows neither what is in the database nor what a cookie looks like.
 """
@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 NONE = "none"  # as --data-dir: nothing is kept
 DATABASE = "conversations.sqlite3"
+ENDED_SESSIONS = "ended_sessions"
 EVALUATIONS = "evaluations"
 KEY = "visitors.key"
 KEY_SIZE = 32  # bytes

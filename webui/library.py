@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 CHATS_AT_MOST = 5000  # conversations in memory, all visitors together
 TITLE_AT_MOST = 200  # characters
 WORDS_AT_MOST = 8  # of one search
+RENDERED_AT_ONCE = 16  # of a conversation's messages, the newest: more than a window shows; a page asks for the others
 _CHAT_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -51,11 +52,16 @@ class Chat:
         self.gone = False
         self.held = False
 
-    def view(self) -> dict[str, Any]:
-        """The whole conversation as a page draws it."""
-        return {"after": None, "messages": [self.view_of(m) for m in self.conversation.path()]}
+    def view(self, rendered: int = RENDERED_AT_ONCE) -> dict[str, Any]:
+        """The whole conversation as a page draws it, the newest messages rendered."""
+        return {"after": None, "messages": self.views_of(self.conversation.path(), rendered)}
 
-    def view_of(self, message: Message) -> dict[str, Any]:
+    def views_of(self, messages: Sequence[Message], rendered: int = RENDERED_AT_ONCE) -> list[dict[str, Any]]:
+        """Messages as a page draws them, the last ones rendered; the blocks of the others are None."""
+        newest = len(messages) - rendered
+        return [self.view_of(message, rendered=index >= newest) for index, message in enumerate(messages)]
+
+    def view_of(self, message: Message, rendered: bool = True) -> dict[str, Any]:
         """One message as a page draws it."""
         version, versions = self.conversation.versions(message.id)
         view: dict[str, Any] = {"id": message.id, "role": message.role, "version": version, "versions": versions}
@@ -66,13 +72,22 @@ class Chat:
             return view | {"text": "", "blocks": self.turn.blocks, "tail": self.turn.tail.as_dict(), **self.turn.line()}
         return view | {
             "text": message.text,
-            "blocks": render(message.text),
+            "blocks": render(message.text) if rendered else None,
             "tail": Tail().as_dict(),
             "state": "ended",
             "end": message.end,
             "timing": message.timing and message.timing.as_dict(),
             "feedback": message.feedback,
         }
+
+    async def blocks_of(self, ids: Sequence[str]) -> dict[str, Sequence[str]]:
+        """The blocks of finished messages, rendered in a thread: those of a long conversation take a second, and nobody waits.
+
+        Raises:
+            MessageNotFound
+        """
+        texts = {id: self.conversation.message(id).text for id in ids}
+        return await asyncio.to_thread(lambda: {id: render(text) for id, text in texts.items()})
 
 
 class Visitor:
@@ -192,8 +207,9 @@ class Library:
             kept = await self.history.conversation(id, visitor.name)
         except HistoryUnavailable:
             kept, unread = None, True
-        if kept is not None:  # a long one takes a second, in which others would wait
-            await asyncio.to_thread(_render_all, [m.text for m in kept.path() if m.role == "assistant"])
+        if kept is not None:  # not while others wait
+            newest = kept.path()[-RENDERED_AT_ONCE:]
+            await asyncio.to_thread(_render_all, [message.text for message in newest if message.role == "assistant"])
         if id in self._chats:  # two visitors may ask for the same new id at once: the first has it
             return self._chats[id]
         chat = self._add(kept or Conversation(id, visitor.name), visitor)

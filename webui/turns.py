@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 FLUSH_EVERY = 0.050  # seconds between two flushes of one stream with few others beside it …
 FLUSH_AT_MOST = 0.150  # … and with very many
-FLUSH_PER_STREAM = 0.003  # seconds that each running stream adds
+STREAMS_FOR_MORE = 10  # so many running streams make it FLUSH_EVERY longer
 PAGE_REQUEST = "page-"  # begins the id of each request of this door
 
 Publish = Callable[[str, dict[str, Any]], None]
@@ -169,10 +169,13 @@ class Turn:
             if first:
                 self._flush()
             elif self._timer is None:
-                self._timer = asyncio.get_running_loop().call_later(self._interval(), self._flush)
+                self._timer = self._flush_later()
 
-    def _interval(self) -> float:
-        return min(FLUSH_AT_MOST, max(FLUSH_EVERY, FLUSH_PER_STREAM * self._streams()))
+    def _flush_later(self) -> asyncio.TimerHandle:
+        # At moments that all streams and the board's frames share: what a tab gets at the same time costs one write.
+        loop = asyncio.get_running_loop()
+        every = min(FLUSH_AT_MOST, FLUSH_EVERY * (1 + self._streams() // STREAMS_FOR_MORE))
+        return loop.call_at((loop.time() // every + 1) * every, self._flush)
 
     def _flush(self) -> None:
         if self._timer is not None:

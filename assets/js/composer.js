@@ -1,10 +1,10 @@
 // @ts-check
 /**
- * The field and what it sends. The field is Gradio's: its events call in here with every value, and what is returned becomes
- * its content.
+ * The field, what it sends, and what stops it. The field and the buttons are Gradio's; what is pressed is heard here, which is
+ * sooner: on a slow machine Gradio shows its controls seconds before it hears them.
  */
 import { currentChat } from "./address.js";
-import { controlEvents, controls, hear } from "./controls.js";
+import { controls } from "./controls.js";
 import { draftOf, keepDraft } from "./drafts.js";
 import { emit, on } from "./hub.js";
 import { isSendKey } from "./keys.js";
@@ -21,43 +21,30 @@ export async function sendText(text) {
   await sendMessage(currentChat(), { text, ...controls() });
 }
 
-/** What Gradio calls; each returns what its outputs get. */
-export const forGradio = {
-  ...controlEvents,
+/** Sends what is in the field, which then is empty; what is refused stays there. */
+async function send() {
+  const text = fieldText();
+  if (sending || !text.trim()) return;
+  sending = true;
+  try {
+    await sendText(text);
+    emit("notice", "");
+    fill(leftInField(text));
+    keepDraft(currentChat(), fieldText());
+  } catch (error) {
+    emit("notice", error instanceof Error ? error.message : String(error));
+  } finally {
+    sending = false;
+  }
+}
 
-  /**
-   * Returns the field's new content: nothing if the message was taken, the draft if not.
-   * @param {string} text
-   * @param {string} systemPrompt
-   * @param {...unknown} values
-   */
-  async send(text, systemPrompt, ...values) {
-    hear(systemPrompt, values);
-    if (sending || !text.trim()) return text;
-    sending = true;
-    try {
-      await sendText(text);
-      emit("notice", "");
-      const left = leftInField(text);
-      keepDraft(currentChat(), left);
-      return left;
-    } catch (error) {
-      emit("notice", error instanceof Error ? error.message : String(error));
-      return fieldText();
-    } finally {
-      sending = false;
-    }
-  },
-
-  async stop() {
-    try {
-      await stop(currentChat());
-    } catch (error) {
-      emit("notice", error instanceof Error ? error.message : String(error));
-    }
-    return [];
-  },
-};
+async function stopAnswer() {
+  try {
+    await stop(currentChat());
+  } catch (error) {
+    emit("notice", error instanceof Error ? error.message : String(error));
+  }
+}
 
 /** @returns {HTMLTextAreaElement | null} */
 function field() {
@@ -90,7 +77,13 @@ function pressed(event) {
   event.stopPropagation();
   if (!isSendKey(event)) return;
   event.preventDefault();
-  document.getElementById("send")?.click();
+  void send();
+}
+
+/** @param {MouseEvent} event */
+function clicked(event) {
+  const button = /** @type {Element} */ (event.target).closest("#send, #stop");
+  if (button) void (button.id === "send" ? send() : stopAnswer());
 }
 
 /** On a touch screen the focus would bring the keyboard up over the page. */
@@ -103,9 +96,17 @@ function name() {
   field()?.setAttribute("aria-label", say("composer.message"));
 }
 
-/** As soon as this is loaded, even before Gradio has built its controls. */
-export function listen() {
+/**
+ * As soon as this is loaded, even before Gradio has built its controls or hears them.
+ * @param {Event[]} early  what was pressed before
+ */
+export function listen(early) {
   document.addEventListener("keydown", pressed, { capture: true });
+  document.addEventListener("click", clicked);
+  for (const event of early) {
+    if (event instanceof KeyboardEvent) pressed(event);
+    else if (event instanceof MouseEvent) clicked(event);
+  }
 }
 
 /** Once Gradio has built its controls. */

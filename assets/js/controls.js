@@ -19,8 +19,8 @@ const USUAL = { temperature: 0.7, top_p: 1, top_k: 0, min_p: 0, repetition_penal
 /** Milliseconds that Gradio's controls take to show what `rememberedControls` gave them. */
 const SETTLED_AFTER = 500;
 
-let sampling = USUAL;
-let system = "";
+/** What was set in this tab before; the rest are the model's defaults, which the server knows and says sooner or later. */
+let { system = "", sampling = /** @type {Partial<Sampling>} */ ({}) } = recall();
 /** Until the controls show what is remembered, an empty number of theirs says 0. */
 let settled = false;
 
@@ -29,7 +29,12 @@ export function controls() {
   return { system, sampling };
 }
 
-/** What Gradio calls when a control changes, on "reset", and once when the page is built. */
+/** All of the sampling settings as far as they are known. @returns {Sampling} */
+export function allSampling() {
+  return { ...defaults(), ...sampling };
+}
+
+/** What Gradio calls when a control changes, on "reset", and when the model's defaults are known. */
 export const controlEvents = {
   /**
    * @param {string} systemPrompt
@@ -53,9 +58,9 @@ export const controlEvents = {
     greyOut();
     const kept = recall();
     system = kept.system ?? "";
-    sampling = { ...defaults(), ...kept.sampling };
+    sampling = kept.sampling ?? {};
     emit("controls", undefined);
-    return [system, ...inOrder(sampling)];
+    return [system, ...inOrder(allSampling())];
   },
 };
 
@@ -63,7 +68,7 @@ export const controlEvents = {
  * @param {string} systemPrompt
  * @param {unknown[]} values
  */
-export function hear(systemPrompt, values) {
+function hear(systemPrompt, values) {
   if (!settled) return;
   system = systemPrompt ?? "";
   sampling = fromOrder(values);
@@ -76,12 +81,13 @@ export function hear(systemPrompt, values) {
  */
 function fromOrder(values) {
   const [temperature, top_p, top_k, min_p, repetition_penalty, max_tokens, seed, stops] = values;
+  const before = allSampling();
   return {
-    temperature: number(temperature, sampling.temperature),
-    top_p: number(top_p, sampling.top_p),
-    top_k: number(top_k, sampling.top_k),
-    min_p: number(min_p, sampling.min_p),
-    repetition_penalty: number(repetition_penalty, sampling.repetition_penalty),
+    temperature: number(temperature, before.temperature),
+    top_p: number(top_p, before.top_p),
+    top_k: number(top_k, before.top_k),
+    min_p: number(min_p, before.min_p),
+    repetition_penalty: number(repetition_penalty, before.repetition_penalty),
     max_tokens: number(max_tokens, null),
     seed: number(seed, null),
     stop: String(stops ?? "").split("\n").filter((line) => line !== ""),

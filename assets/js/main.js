@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Starts the page: defines its elements, hands Gradio the functions that its events call, and opens the stream once
+ * Starts the page: defines its elements, hands Gradio the functions that its controls call, and opens the stream once
  * everything that listens is there.
  */
 import * as board from "./board.js";
@@ -18,8 +18,11 @@ import * as transcript from "./transcript.js";
 const ELEMENTS = ["page-header", "chat-list", "chat-transcript", "batch-board", "context-meter"];
 
 for (const part of [status, chats, transcript, panels, meter, board]) part.define();
-/** @type {any} */ (window).batchat.open(composer.forGradio);
-composer.listen();
+/** What the page's head prepared. @type {{open: (events: object) => void, early: Event[], hold: (event: Event) => void}} */
+const { open, early, hold } = /** @type {any} */ (window).batchat;
+open(controls.controlEvents);
+for (const kind of ["keydown", "click"]) document.removeEventListener(kind, hold, true);
+composer.listen(early);
 await present([...ELEMENTS, "#message textarea"]);
 controls.begin();
 composer.begin();

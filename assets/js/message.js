@@ -27,6 +27,15 @@ class Drawn {
     this.element = make("article", { class: "message", "data-role": message.role, "data-id": message.id });
   }
 
+  get isDrawn() {
+    return this.element.hasChildNodes();
+  }
+
+  /** Whether there is all that its drawing takes: the blocks of an older answer are asked for later. */
+  get isWhole() {
+    return this.message.blocks !== null;
+  }
+
   /** ‹ 2 of 3 › */
   versions() {
     const { version, versions } = this.message;

@@ -3,7 +3,7 @@
  * The chips under the field, and the two panels that they open: the system prompt and the sampling controls. The panels are
  * Gradio's; the style sheet shows the one that the body names.
  */
-import { controls } from "./controls.js";
+import { allSampling, controls } from "./controls.js";
 import { make } from "./dom.js";
 import { on } from "./hub.js";
 import { isComposing } from "./keys.js";
@@ -23,7 +23,7 @@ class ComposerChips extends HTMLElement {
     const focused = this.contains(document.activeElement) ? document.activeElement?.getAttribute("data-panel") : null;
     this.replaceChildren(
       this.chip("system", say("chip.system"), controls().system.trim() !== ""),
-      this.chip("sampling", say("chip.sampling", { temperature: Number(controls().sampling.temperature.toFixed(2)) }), false),
+      this.chip("sampling", say("chip.sampling", { temperature: Number(allSampling().temperature.toFixed(2)) }), false),
     );
     if (focused) /** @type {HTMLElement | null} */ (this.querySelector(`[data-panel=${focused}]`))?.focus();
   }

@@ -85,8 +85,8 @@ export interface Message {
   /** Which of how many siblings this is, counted from 1. */
   version: number;
   versions: number;
-  /** The rest belongs to answers. */
-  blocks?: string[];
+  /** The rest belongs to answers. The blocks of an older one are null: they are asked for when there is time to draw it. */
+  blocks?: string[] | null;
   tail?: Tail | null;
   state?: State;
   place?: number | null;

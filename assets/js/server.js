@@ -29,7 +29,7 @@ export function problemText(problem) {
   return problem.id ? say("error.with_id", { sentence, id: problem.id }) : sentence;
 }
 
-/** @typedef {{text: string, system: string, sampling: Sampling}} Draft */
+/** @typedef {{text: string, system: string, sampling: Partial<Sampling>}} Draft */
 
 /**
  * @param {string} chat
@@ -42,7 +42,7 @@ export function sendMessage(chat, draft) {
 
 /**
  * @param {string} chat
- * @param {{message: string, system: string, sampling: Sampling}} wish
+ * @param {{message: string, system: string, sampling: Partial<Sampling>}} wish
  * @returns {Promise<{message: string}>}
  */
 export function regenerate(chat, wish) {
@@ -51,7 +51,7 @@ export function regenerate(chat, wish) {
 
 /**
  * @param {string} chat
- * @param {{message: string, system: string, sampling: Sampling}} wish
+ * @param {{message: string, system: string, sampling: Partial<Sampling>}} wish
  * @returns {Promise<{message: string}>}
  */
 export function goOn(chat, wish) {
@@ -70,6 +70,16 @@ export function stop(chat) {
  */
 export function showVersion(chat, message, version) {
   return request("POST", `api/chats/${chat}/version`, { message, version });
+}
+
+/**
+ * The finished blocks of messages that came without.
+ * @param {string} chat
+ * @param {string[]} messages
+ * @returns {Promise<{blocks: Record<string, string[]>}>}
+ */
+export function blocksOf(chat, messages) {
+  return request("POST", `api/chats/${chat}/blocks`, { messages });
 }
 
 /**

@@ -15,7 +15,7 @@ import { emit, on } from "./hub.js";
 import { isSendKey } from "./keys.js";
 import { inIdleTime } from "./idle.js";
 import { Answer, Question, prepareMessage } from "./message.js";
-import { branchChat, goOn, problemText, regenerate, sayOf, sendMessage, showVersion } from "./server.js";
+import { Refused, blocksOf, branchChat, goOn, problemText, regenerate, sayOf, sendMessage, showVersion } from "./server.js";
 import { say } from "./texts.js";
 import { toggleWrap } from "./wrap.js";
 
@@ -23,6 +23,8 @@ const EXAMPLES = ["welcome.example.letter", "welcome.example.batching", "welcome
 const COPIED_FOR = 1500;
 /** So many of the newest messages are drawn at once: more than a window shows. */
 const DRAWN_AT_ONCE = 16;
+/** Milliseconds. */
+const ASKED_AGAIN_AFTER = 2000;
 
 class ChatTranscript extends HTMLElement {
   /** @type {Map<string, Answer | Question>} */
@@ -110,13 +112,32 @@ class ChatTranscript extends HTMLElement {
     this.list?.append(drawn.element);
   }
 
-  /** The newest messages now, the older ones when there is time, from the newest up. */
+  /** The newest messages now, the older ones when there is time. */
   drawAll() {
-    const empty = [...this.messages.values()].filter(({ element }) => !element.hasChildNodes());
-    for (const drawn of empty.splice(-DRAWN_AT_ONCE)) drawn.draw();
-    inIdleTime(empty.reverse(), (drawn) => {
-      if (drawn.element.isConnected && !drawn.element.hasChildNodes()) drawn.draw();
-    });
+    const empty = [...this.messages.values()].filter((drawn) => !drawn.isDrawn);
+    const older = empty.slice(0, -DRAWN_AT_ONCE);
+    for (const drawn of empty.slice(-DRAWN_AT_ONCE)) {
+      if (drawn.isWhole) drawn.draw();
+      else older.push(drawn);
+    }
+    this.drawing?.abort();
+    this.drawing = new AbortController();
+    void this.drawOlder(older.reverse(), this.drawing.signal);
+  }
+
+  /**
+   * From the newest up, some at a time; the blocks of those that came without are asked for.
+   * @param {Array<Answer | Question>} older
+   * @param {AbortSignal} given  up, when there is more to draw
+   */
+  async drawOlder(older, given) {
+    while (older.length && !given.aborted) {
+      const next = older.splice(0, DRAWN_AT_ONCE);
+      if (!(await completed(next, given))) return;
+      await inIdleTime(next, (drawn) => {
+        if (drawn.element.isConnected && !drawn.isDrawn) drawn.draw();
+      });
+    }
   }
 
   /** @param {TextEvent} event */
@@ -145,6 +166,7 @@ class ChatTranscript extends HTMLElement {
 
   clear() {
     this.known = false;
+    this.drawing?.abort();
     this.messages.clear();
     this.list?.replaceChildren();
     this.spoken?.replaceChildren();
@@ -170,7 +192,7 @@ class ChatTranscript extends HTMLElement {
 
   redraw() {
     this.name();
-    for (const drawn of this.messages.values()) drawn.draw();
+    for (const drawn of this.messages.values()) if (drawn.isDrawn) drawn.draw();
   }
 
   refreshWaiting() {
@@ -279,6 +301,27 @@ class ChatTranscript extends HTMLElement {
     event.preventDefault();
     /** @type {HTMLButtonElement | null | undefined} */ (field.closest(".editing")?.querySelector(`[data-action=${wanted}]`))?.click();
   }
+}
+
+/**
+ * Asks for the blocks that some answers came without, until the server can be reached.
+ * @param {Array<Answer | Question>} some
+ * @param {AbortSignal} given
+ * @returns {Promise<boolean>}  whether they are whole now
+ */
+async function completed(some, given) {
+  const lacking = some.filter((drawn) => !drawn.isWhole);
+  while (lacking.length && !given.aborted) {
+    try {
+      const { blocks } = await blocksOf(currentChat(), lacking.map(({ message }) => message.id));
+      for (const { message } of lacking) message.blocks = blocks[message.id] ?? [];
+      return true;
+    } catch (error) {
+      if (!(error instanceof Refused) || error.code !== "unreachable") return false;
+      await new Promise((again) => setTimeout(again, ASKED_AGAIN_AFTER));
+    }
+  }
+  return !given.aborted;
 }
 
 /** @param {Message} one @param {Message | undefined} other */

@@ -6,11 +6,13 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.app_process import AppProcess
+from tests.app_process import GUARD, AppProcess
 from tests.browser.conftest import Visit
 from tests.browser.test_chat import answered, ask
+from tests.browser.test_sidebar import kept, ours
+from webui.library import RENDERED_AT_ONCE
 
 pytestmark = pytest.mark.browser
 
@@ -104,6 +106,24 @@ def test_long_lines_are_wrapped_at_will_and_stay_so(echo_visit: Visiting) -> Non
     assert not page.evaluate(wide)
 
 
+def test_a_long_conversation_is_drawn_from_its_end_to_its_beginning(echo_visit: Visiting) -> None:
+    visit = echo_visit()
+    page = visit.tab()
+    said = [text for number in range(60) for text in (f"Question {number}", f"Answer **{number}**")]
+    answer = page.request.post(f"{visit.url}/api/import", data=ours(kept("long", *said)), headers=GUARD)
+    asked: list[list[str]] = []
+    page.on("request", lambda request: asked.append(request.post_data_json["messages"]) if "/blocks" in request.url else None)
+    page.goto(f"{visit.url}/#{answer.json()['chats'][0]}")
+    expect(last(page).locator("strong")).to_have_text("59")
+    expect(page.locator(".message .blocks strong")).to_have_text([str(number) for number in range(60)])
+    assert page.locator(".message").count() == 120
+    older = [message for messages in asked for message in messages]
+    assert len(older) == len(set(older)) == 60 - RENDERED_AT_ONCE // 2, "each is asked for once"
+    assert page.evaluate(
+        "(talk => talk.scrollHeight - talk.scrollTop - talk.clientHeight < 2)(document.querySelector('.talk'))"
+    )
+
+
 def test_a_reader_who_scrolled_up_stays_put(echo_visit: Visiting) -> None:
     page = echo_visit().tab()
     ask(page, LONG)
@@ -125,6 +145,26 @@ def test_a_reader_who_scrolled_up_stays_put(echo_visit: Visiting) -> None:
         timeout=30_000,
     )
     page.locator("#stop").click()
+
+
+@pytest.mark.parametrize("way", ["Enter", "Send"])
+def test_what_is_sent_before_the_scripts_are_there_is_not_lost(echo_visit: Visiting, way: str) -> None:
+    one = echo_visit()
+    page, scripts = one.context.new_page(), list[Route]()
+    page.route("**/assets/js/main.js*", lambda route: scripts.append(route))
+    page.goto(one.url, wait_until="commit")
+    field = page.locator("#message textarea")
+    field.fill("Hello!")
+    if way == "Enter":
+        field.press("Enter")
+    else:
+        page.locator("#send").click()
+    assert scripts and page.locator(".message").count() == 0
+    for script in scripts:
+        script.continue_()
+    answered(page)
+    expect(page.locator(".message[data-role=user]")).to_have_text("Hello!")
+    expect(field).to_have_value("")
 
 
 def test_drafts_survive_a_reload_and_belong_to_their_conversation(echo_visit: Visiting) -> None:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tests.told_app import HASH, PASSWORD, users_file
 from webui.accounts import add_user
 from webui.accounts.attempts import AT_MOST_OF_ADDRESS, AT_MOST_OF_BOTH, AT_MOST_OF_NAME, REMEMBERED, WINDOW, Attempts
+from webui.accounts.ended import EndedSessions
 from webui.accounts.passwords import Passwords, hash_password, is_hash
 from webui.accounts.sessions import Session, Sessions
 from webui.accounts.users import Users, plain_name, read_users
@@ -185,7 +186,8 @@ def test_what_is_no_hash(text: str) -> None:
 
 
 def sessions(tmp_path: Path, key: bytes | None = b"k" * 32, lifetime: float = 14 * DAY) -> Sessions:
-    return Sessions(key, Users(str(users_file(tmp_path, **{"alice": HASH, "민수": HASH}))), lifetime)
+    users = Users(str(users_file(tmp_path, **{"alice": HASH, "민수": HASH})))
+    return Sessions(key, users, EndedSessions(tmp_path / "ended"), lifetime)
 
 
 @pytest.mark.parametrize("name", ["alice", "민수"])
@@ -221,11 +223,30 @@ def test_another_password_or_key_ends_it(tmp_path: Path) -> None:
     assert some.read(value, 1.0) is None and not some.holds(session, 1.0)
 
 
+def test_a_session_that_was_ended_stays_so_after_a_restart_and_in_another_app(tmp_path: Path) -> None:
+    some, beside = sessions(tmp_path), sessions(tmp_path)
+    session, other = some.begin("alice", HASH, 0), some.begin("alice", HASH, 0)
+    assert beside.holds(session, 1.0)
+    some.end(session, 1.0)
+    for each in (beside, sessions(tmp_path)):
+        assert each.read(some.write(session), 2.0) is None and not each.holds(session, 2.0)
+        assert each.read(some.write(other), 2.0) == other
+
+
 def test_that_a_session_was_ended_is_forgotten_once_it_has_expired(tmp_path: Path) -> None:
     some = sessions(tmp_path, lifetime=DAY)
     for day in range(10):
         some.end(some.begin("alice", HASH, day * DAY), day * DAY)
-    assert len(some._ended) == 1
+    assert len(list((tmp_path / "ended").iterdir())) == 1
+
+
+def test_a_session_is_ended_also_where_nothing_can_be_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "ended").write_text("no folder")
+    some = sessions(tmp_path)
+    session = some.begin("alice", HASH, 0)
+    some.end(session, 1.0)
+    assert some.read(some.write(session), 2.0) is None
+    assert "cannot be written" in caplog.text and session.id not in caplog.text
 
 
 @given(st.text(alphabet="abcdefABCDEF0123456789._-=", max_size=200), st.integers(0, 200))
@@ -234,7 +255,7 @@ def test_a_value_that_was_not_written_here_is_nothing(text: str, at: int) -> Non
         def hash_of(self, name: str) -> str:
             return HASH
 
-    some = Sessions(b"k" * 32, Everybody(), DAY)  # type: ignore[arg-type]
+    some = Sessions(b"k" * 32, Everybody(), EndedSessions(None), DAY)  # type: ignore[arg-type]
     value = some.write(Session("alice", "A" * 22, 0, HASH))
     assert some.read(text, 1.0) is None
     changed = value[:at] + text + value[at + len(text) :]

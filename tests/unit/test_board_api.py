@@ -12,8 +12,10 @@ import orjson
 import pytest
 
 from webui.batch.board import EngineFacts
+from webui.channel import Mailbox
 from webui.data_folder import NONE
 from webui.history.keeper import History
+from webui.server import stream
 from webui.server.app import App
 from webui.server.stream import FRAME_EVERY, Everybody, TabStream
 from webui.settings import Settings
@@ -131,3 +133,15 @@ async def test_a_frame_is_made_once_however_many_watch_and_not_at_all_while_nobo
     await asyncio.sleep(3 * FRAME_EVERY)
     assert frames.made <= made + 1 and everybody.watchers == 0
     assert everybody.bytes_sent > 0
+
+
+async def test_a_quiet_stream_is_kept_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "PING_EVERY", 2 * FRAME_EVERY)
+    frames: Any = SimpleNamespace(frame=lambda: None, full=dict)
+    supervisor: Any = SimpleNamespace(status=lambda: {})
+    everybody, mailbox = Everybody(supervisor, frames, History(None)), Mailbox()
+    with everybody.watched_by(mailbox):
+        async with asyncio.timeout(60):
+            for _ in range(2):
+                while not (await mailbox.take()).endswith(stream.PING):
+                    pass

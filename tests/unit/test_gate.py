@@ -157,6 +157,18 @@ async def test_the_cookie_is_read_by_no_script_and_logging_out_ends_it_everywher
         assert (await browser.get("/api/status")).status_code == (await stolen.get("/api/status")).status_code == 401
 
 
+async def test_logging_out_outlives_a_restart(monkeypatch: pytest.MonkeyPatch, users: Path, tmp_path: Path) -> None:
+    settings = {"auth": str(users), "data_dir": str(tmp_path / "data")}
+    async with house(monkeypatch, **settings) as one:
+        browser = one.browser()
+        gone = (await log_in(browser)).headers["set-cookie"].split("; ")[0]
+        await browser.post("/logout", json={})
+        stays = (await log_in(browser)).headers["set-cookie"].split("; ")[0]
+    async with house(monkeypatch, **settings) as one:
+        assert (await one.browser(cookie=gone).get("/api/status")).status_code == 401
+        assert (await one.browser(cookie=stays).get("/api/status")).status_code == 200
+
+
 async def test_another_sites_page_can_neither_log_in_nor_out(monkeypatch: pytest.MonkeyPatch, users: Path) -> None:
     async with house(monkeypatch, auth=str(users)) as one:
         browser = one.browser()

@@ -403,6 +403,39 @@ async def test_a_postgresql_that_goes_and_comes_back(postgres: Cluster, impatien
     await history.close()
 
 
+async def test_an_answer_waits_for_its_next_block_only(database: Path | str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "BLOCK_WAITS", 3600.0)
+    one, history = talk("Hello!", "Once upon"), History(database)
+    answer = one.path()[1]
+    answer.end = None
+    history.start()
+    history.put(SaveConversation(replace(one.heading)))
+    await settled(history)
+
+    def grow(end: Any = None) -> None:
+        answer.text, answer.end = answer.text + "\n\na time", end
+        history.put(SaveMessage(one.id, ME, replace(answer)))
+
+    async def kept() -> str:
+        found = await history.conversation(one.id, ME)
+        return found.path()[-1].text if found and len(found) else ""
+
+    grow()
+    await asyncio.sleep(3 * keeper.GATHER_FOR)
+    assert history._pending and await kept() == ""
+    grow()
+    await settled(history)
+    assert await kept() == answer.text
+    grow(end="stop")
+    await settled(history)
+    assert await kept() == answer.text
+    grow()
+    await history.close()
+    with opened(database) as store:
+        found = store.conversation(one.id, ME)
+        assert found is not None and found.path()[-1].text == answer.text, "an orderly end writes what waits"
+
+
 async def test_one_record_that_cannot_be_kept_does_not_keep_the_others_out(history: History) -> None:
     bad, good = talk("bad"), talk("good")
     bad.path()[0].error = {"never": {1, 2}}  # a set is no JSON

@@ -18,6 +18,7 @@ from webui.channel import Mailbox
 from webui.conversation import Sampling
 from webui.errors import BadInput, ChatNotFound
 from webui.history import keeper
+from webui.library import RENDERED_AT_ONCE
 from webui.server.stream import ChatEvents
 
 ME, YOU = "me", "you"
@@ -326,6 +327,30 @@ async def test_a_visitor_is_here_while_a_tab_has_the_page(forgetful: World) -> N
     assert not forgetful.library.is_here(ME)
 
 
+async def test_of_a_long_conversation_the_newest_are_shown_rendered_and_the_others_when_asked_for(world: World) -> None:
+    async with world.client() as mine:
+        id = await asked(world, mine, "question 0", "answer **0**")
+        chat = world.library._chats[id]
+        for number in range(1, 20):
+            await world.answered(chat, f"question {number}", f"answer **{number}**")
+        tab = Mailbox()
+        with ChatEvents(chat)(tab, ""):
+            (shown,) = events(tab, "messages")
+        answers = [message for message in shown["messages"] if message["role"] == "assistant"]
+        assert [message["text"] for message in answers] == [f"answer **{number}**" for number in range(20)]
+        rendered = [f"<p>answer <strong>{number}</strong></p>" for number in range(20)]
+        newest = RENDERED_AT_ONCE // 2
+        assert [message["blocks"] for message in answers] == [None] * (20 - newest) + [[html] for html in rendered[-newest:]]
+
+        lacking = [message["id"] for message in answers[:3]]
+        answer = await mine.post(f"/api/chats/{id}/blocks", json={"messages": lacking})
+        assert answer.json() == {"blocks": {one: [html] for one, html in zip(lacking, rendered, strict=False)}}
+        refused = await mine.post(f"/api/chats/{id}/blocks", json={"messages": ["0" * 32]})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (404, "message_not_found")
+        for unfit in ({}, {"messages": "0"}, {"messages": [0]}):
+            assert (await mine.post(f"/api/chats/{id}/blocks", json=unfit)).status_code == 400
+
+
 async def test_nobody_reaches_anothers_conversation(world: World) -> None:
     async with world.client() as mine, world.client() as stranger:
         id = await asked(world, mine, "canary3141", "canary2718")
@@ -340,6 +365,7 @@ async def test_nobody_reaches_anothers_conversation(world: World) -> None:
             stranger.post("/api/restore", json={"chats": [id]}),
             stranger.post(f"/api/chats/{id}/branch", json={"message": message, "branch": other}),
             stranger.post(f"/api/chats/{id}/continue", json={"message": message}),
+            stranger.post(f"/api/chats/{id}/blocks", json={"messages": [message]}),
             stranger.get(f"/api/stream?chat={id}"),
         ]
         for answer in await asyncio.gather(*tries):

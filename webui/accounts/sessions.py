@@ -1,7 +1,7 @@
 """Who has logged in: sessions as signed values that a browser keeps. It does not know how they get there.
 
 A value names the user, the session and the time, and is signed together with the hash of the user's password: another
-password, or another key, and it is worth nothing. That a session was ended is remembered until it would have expired.
+password, or another key, and it is worth nothing. Which were ended by logging out is in `ended.py`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 import secrets
 from dataclasses import dataclass, field
 
+from webui.accounts.ended import EndedSessions
 from webui.accounts.users import Users
 
 RENEW_AFTER = 0.1  # of a session's time: whoever comes now and then never logs in again
@@ -41,14 +42,15 @@ class Sessions:
     Args:
         key: kept by the server alone; None makes one that lasts as long as the process.
         users: who there is.
+        ended: which sessions were.
         lifetime: seconds without a visit after which a session ends.
     """
 
-    def __init__(self, key: bytes | None, users: Users, lifetime: float) -> None:
+    def __init__(self, key: bytes | None, users: Users, ended: EndedSessions, lifetime: float) -> None:
         self.lifetime = lifetime
         self._key = key or secrets.token_bytes(32)
         self._users = users
-        self._ended: dict[str, float] = {}
+        self._ended = ended
 
     def begin(self, user: str, hash: str, now: float) -> Session:
         """A session for somebody who has just shown the password of this hash."""
@@ -84,8 +86,7 @@ class Sessions:
 
     def end(self, session: Session, now: float) -> None:
         """Ends a session, whoever has its value."""
-        self._ended = {id: until for id, until in self._ended.items() if until > now}
-        self._ended[session.id] = now + self.lifetime
+        self._ended.add(session.id, now, until=now + self.lifetime)
 
     def _signature(self, signed: str, hash: str) -> str:
         return _encode(hmac.digest(self._key, f"session:{signed}:{hash}".encode(), hashlib.sha256))

@@ -29,7 +29,8 @@ State = Literal["off", "starting", "keeping", "failing"]
 Result = TypeVar("Result")
 
 UNDO_WITHIN = 10.0  # seconds in which a deleted conversation can be brought back
-GATHER_FOR = 0.1  # seconds; shorter than the block of an answer that it could cost
+GATHER_FOR = 0.1  # seconds in which records come together into one transaction …
+BLOCK_WAITS = 1.0  # … and in which an answer that grows waits for them, but not beyond its next block
 PENDING_AT_MOST = 50_000  # records that wait for the database
 BATCH = 500  # records in one transaction
 BACK_OFF = (0.5, 1.0, 2.0, 5.0, 10.0)  # seconds between tries
@@ -37,6 +38,7 @@ LOOK_FOR_OLD_EVERY = 3600.0  # seconds
 SCRUB_AGAIN_AFTER = 5.0  # seconds, if somebody was reading
 READERS = 2  # threads
 DAY = 24 * 3600.0  # seconds
+NEVER = float("inf")
 
 
 class History:
@@ -64,6 +66,7 @@ class History:
         self._keep_days = keep_days
         self._pending: dict[tuple[str, str], Record] = {}
         self._waiting: Counter[str] = Counter()  # visitor -> records of theirs that are not written yet
+        self._write_at = NEVER
         self._changed = threading.Condition()
         self._store: Store | None = None
         self._existed = False
@@ -71,7 +74,7 @@ class History:
         self._closing = False
         self._doubtful = False
         self._purge_at = time.monotonic()
-        self._scrub_at: float | None = None
+        self._scrub_at = NEVER
         self._readers = ThreadPoolExecutor(READERS, "history reader")
         self._thread: threading.Thread | None = None
 
@@ -89,13 +92,17 @@ class History:
         if self.state == "off":
             return
         with self._changed:
-            if record.key not in self._pending:
+            new = record.key not in self._pending
+            if new:
                 if len(self._pending) >= PENDING_AT_MOST:
                     self.lost += 1
                     return
                 self._waiting[record.visitor] += 1
             self._pending[record.key] = record
-            self._changed.notify()
+            write_at = time.monotonic() + (BLOCK_WAITS if new and record.grows else GATHER_FOR)
+            if write_at < self._write_at:
+                self._write_at = write_at
+                self._changed.notify()
 
     def purge_soon(self) -> None:
         """A conversation was marked as deleted: it goes for good when it can no longer be brought back."""
@@ -204,17 +211,12 @@ class History:
     def _wait_for_work(self) -> bool:
         """Whether there is something to do; False if the time has come to look or to end."""
         with self._changed:
-            while not (self._pending or self._doubtful or self._store is None):
-                if self._closing:
-                    return False
-                due = min(self._purge_at, self._scrub_at or float("inf"))
-                if due <= time.monotonic():
+            while not (self._closing or self._doubtful or self._store is None):
+                wait = min(self._write_at, self._purge_at, self._scrub_at) - time.monotonic()
+                if wait <= 0:
                     return True
-                self._changed.wait(due - time.monotonic())
-            if self._pending:
-                # What comes at about the same time, from whatever conversations, costs one transaction.
-                self._changed.wait_for(lambda: self._closing, GATHER_FOR)
-        return True
+                self._changed.wait(wait)
+            return bool(self._pending or self._doubtful or self._store is None)
 
     def _work(self) -> None:
         store = self._open()
@@ -225,8 +227,8 @@ class History:
         now = time.monotonic()
         if self._purge_at <= now and not self._pending:
             self._purge(store)
-        if self._scrub_at is not None and self._scrub_at <= now:
-            self._scrub_at = None if store.scrub() else now + SCRUB_AGAIN_AFTER
+        if self._scrub_at <= now:
+            self._scrub_at = NEVER if store.scrub() else now + SCRUB_AGAIN_AFTER
 
     def _open(self) -> Store:
         if self._store is None:
@@ -269,6 +271,8 @@ class History:
                     del self._pending[record.key]
                     self._waiting[record.visitor] -= 1
             self._waiting = +self._waiting
+            if not self._pending:
+                self._write_at = NEVER
 
     def _purge(self, store: Store) -> None:
         now = time.time()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from webui.conversation import Heading, Message
 
@@ -13,6 +13,7 @@ class SaveConversation:
     """A conversation without its messages."""
 
     heading: Heading
+    grows: ClassVar[bool] = False
 
     @property
     def key(self) -> tuple[str, str]:
@@ -32,6 +33,11 @@ class SaveMessage:
     conversation: str
     visitor: str
     message: Message
+
+    @property
+    def grows(self) -> bool:
+        """Whether another record of it comes by itself: an answer is being written."""
+        return self.message.role == "assistant" and self.message.end is None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -67,6 +73,7 @@ class SaveVote:
     """A vote as it was given."""
 
     vote: Vote
+    grows: ClassVar[bool] = False
 
     @property
     def key(self) -> tuple[str, str]:

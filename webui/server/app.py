@@ -19,13 +19,14 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import webui
+from webui.accounts.ended import EndedSessions
 from webui.accounts.sessions import Sessions
 from webui.accounts.users import Users
 from webui.admission import Admission
 from webui.batch.board import Board
 from webui.batch.frames import Frames
 from webui.chats import Chats
-from webui.data_folder import DATABASE, EVALUATIONS, NONE, DataFolder
+from webui.data_folder import DATABASE, ENDED_SESSIONS, EVALUATIONS, NONE, DataFolder
 from webui.demo_traffic import DemoTraffic
 from webui.engines.registry import Backend, Registry, engines
 from webui.errors import BadSetting, Internal, WebuiError
@@ -89,6 +90,7 @@ class App:
         database = _database(settings, data) if settings.kiosk is None else None
         self.history = History(database, settings.keep_days, self._history_changed)
         self._key = data.key()
+        self._ended_sessions = EndedSessions(data.path and data.path / ENDED_SESSIONS)
         admission = Admission(settings.max_waiting, lanes=lambda: sum(each.board.lanes.count for each in self.registry))
         self.chats = Chats(self.supervisor, self.board, settings, admission, self.history)
         self.fronts = Fronts(self.registry, self._front)
@@ -160,7 +162,8 @@ class App:
         if self.settings.auth is None:
             return None
         users = Users(self.settings.auth)
-        return Login(users, Sessions(self._key, users, self.settings.session_days * DAY), self.settings.root_path)
+        sessions = Sessions(self._key, users, self._ended_sessions, self.settings.session_days * DAY)
+        return Login(users, sessions, self.settings.root_path)
 
     def _who_is_who(self) -> list[Middleware]:
         """A browser's cookie, unless a login names who it is; a kiosk's screen gets none, for nobody who comes later is the

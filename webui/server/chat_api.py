@@ -1,4 +1,4 @@
-"""What the page asks about one conversation, as small JSON requests: send, stop, regenerate, edit, versions, budget.
+"""What the page asks about one conversation, as small JSON requests: send, stop, regenerate, edit, versions, budget, blocks.
 
 It turns HTTP into calls of `chats.py` and back, and knows nothing of engines. A request that changes something must bear a
 header that another origin's page cannot send without asking first, so that no foreign page acts in a visitor's name.
@@ -55,6 +55,7 @@ class ChatApi:
             Route(chat + "/continue", self.go_on, methods=["POST"]),
             Route(chat + "/stop", self.stop, methods=["POST"]),
             Route(chat + "/version", self.version, methods=["POST"]),
+            Route(chat + "/blocks", self.blocks, methods=["POST"]),
             Route(chat + "/budget", self.budget, methods=["POST"]),
             Route(chat + "/feedback", self.feedback, methods=["POST"]),
             Route(chat + "/branch", self.branch, methods=["POST"]),
@@ -111,6 +112,15 @@ class ChatApi:
                 raise BadInput(field="version", reason="a whole number is wanted")
             self._chats.choose(chat, text_in(body, "message"), version)
         return JSONResponse({})
+
+    async def blocks(self, request: Request) -> Response:
+        """The rendered blocks of messages that were shown without."""
+        async with self._opened(request) as (chat, body):
+            ids = body.get("messages")
+            if not isinstance(ids, list) or not all(isinstance(id, str) for id in ids):
+                raise BadInput(field="messages", reason="a list of ids is wanted")
+            found = await chat.blocks_of(ids)
+        return Response(orjson.dumps({"blocks": found}), media_type="application/json")
 
     async def budget(self, request: Request) -> Response:
         """How much of the context the conversation takes with the draft."""

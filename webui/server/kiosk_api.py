@@ -132,5 +132,6 @@ class VisitEvents:
     @contextlib.contextmanager
     def __call__(self, mailbox: Mailbox, seen: str) -> Iterator[None]:
         """Sends them to a mailbox, from behind the last event that it saw."""
-        with self._kiosk.visits.watched(self._visit), ChatEvents(self._visit.chat)(mailbox, seen):
+        chat = self._visit.chat
+        with self._kiosk.visits.watched(self._visit), ChatEvents(chat, rendered=len(chat.conversation))(mailbox, seen):
             yield

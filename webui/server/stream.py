@@ -20,7 +20,7 @@ from webui.batch.frames import Frames
 from webui.channel import Channel, Mailbox, encode
 from webui.engines.supervisor import Supervisor
 from webui.history.keeper import History
-from webui.library import Chat
+from webui.library import RENDERED_AT_ONCE, Chat
 
 PING_EVERY = 15.0  # seconds; shorter than the idle time-out of the usual proxies (60 s)
 PING = b": ping\n\n"
@@ -98,9 +98,14 @@ class Everybody:
             self._ticker = asyncio.create_task(self._tick(), name="board frames")
 
     async def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        ping_at = loop.time() + PING_EVERY
         while self._channel.watchers:
             self._send_frames()
-            await asyncio.sleep(FRAME_EVERY)
+            if ping_at <= loop.time():
+                self._channel.send(PING)
+                ping_at += PING_EVERY
+            await asyncio.sleep(FRAME_EVERY - loop.time() % FRAME_EVERY)
 
     def _send_frames(self) -> None:
         """What changed to those who know the rest, then the whole to those who have just come."""
@@ -134,7 +139,7 @@ class TabStream:
             watcher = asyncio.create_task(_close_when_gone(receive, mailbox))
             try:
                 await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
-                while part := await _next(mailbox):
+                while part := await mailbox.take():
                     self._everybody.bytes_sent += len(part)
                     await send({"type": "http.response.body", "body": part, "more_body": True})
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -147,10 +152,12 @@ class ChatEvents:
 
     Args:
         chat: the conversation that the tab shows.
+        rendered: how many of its messages are sent with their blocks; a tab can ask for those of the others.
     """
 
-    def __init__(self, chat: Chat) -> None:
+    def __init__(self, chat: Chat, rendered: int = RENDERED_AT_ONCE) -> None:
         self._chat = chat
+        self._rendered = rendered
 
     @contextlib.contextmanager
     def __call__(self, mailbox: Mailbox, seen: str) -> Iterator[None]:
@@ -158,7 +165,7 @@ class ChatEvents:
         channel, visitor = self._chat.channel, self._chat.owner
         missed = channel.since(seen)
         if missed is None:
-            missed = encode("messages", self._chat.view(), channel.position)
+            missed = encode("messages", self._chat.view(self._rendered), channel.position)
         mailbox.put(missed + encode("chats", visitor.view_of_chats()) + encode("mine", visitor.view_of_requests()))
         channel.join(mailbox)
         visitor.channel.join(mailbox)
@@ -167,15 +174,6 @@ class ChatEvents:
         finally:
             visitor.channel.leave(mailbox)
             channel.leave(mailbox)
-
-
-async def _next(mailbox: Mailbox) -> bytes:
-    """What is in the mailbox, a ping if nothing comes for long, nothing when it is closed."""
-    try:
-        async with asyncio.timeout(PING_EVERY):
-            return await mailbox.take()
-    except TimeoutError:
-        return PING
 
 
 async def _close_when_gone(receive: Receive, mailbox: Mailbox) -> None:

@@ -1,8 +1,9 @@
 """The chat page as Gradio Blocks: the frame, the composer's controls, and the places that our own elements fill.
 
-Nothing here runs when somebody chats. Every event is a `js=` function: it calls `window.batchat` (assets/js), which talks to
-the server by plain requests, a tenth of what a Gradio event costs. So there is no gr.State and no Python function either,
-and Gradio opens no connection per tab. The page is the same for every visitor; what differs arrives over the event stream.
+Nothing here runs when somebody chats. The scripts (assets/js) hear the field and its buttons themselves, and the settings by
+events that are `js=` functions of `window.batchat`; they talk to the server by plain requests, a tenth of what a Gradio event
+costs. So there is no gr.State and no Python function either, and Gradio opens no connection per tab. The page is the same for
+every visitor; what differs arrives over the event stream.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from webui.ui.theme import BatchatTheme
 TITLE = "Batchat"
 SAMPLING_ORDER = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "max_tokens", "seed", "stop")
 
-# Nobody sees the page before its style sheets are there.
+# Nobody sees the page before its style sheets are there. What is pressed before the modules are there waits for them.
 HEAD = (
     "<style>gradio-app{visibility:hidden}</style>"
-    "<script>window.batchat={};batchat.ready=new Promise(open=>{batchat.open=open})</script>"
+    "<script>window.batchat={early:[]};batchat.ready=new Promise(open=>{batchat.open=open});"
+    "batchat.hold=event=>{batchat.early.push(event)};"
+    "for(const kind of['keydown','click'])document.addEventListener(kind,batchat.hold,true)</script>"
 )
 # The head's script makes `batchat.ready`; the modules resolve it, so an event may come before they are loaded.
 _CALL = "async (...values) => (await batchat.ready).{function}(...values)"
@@ -72,20 +75,21 @@ def _composer(i18n: gr.I18n) -> None:
         sampling, reset = _sampling_panel(i18n)
         _element("page-notice")
         with gr.Column(elem_id="box", min_width=0):
-            message = gr.Textbox(
+            gr.Textbox(
                 placeholder=i18n("composer.placeholder"),
                 label=i18n("composer.message"),
                 container=False,
                 lines=1,
                 max_lines=8,
+                interactive=True,
                 elem_id="message",
             )
             with gr.Row(elem_id="actions"):
                 _element("composer-chips")
                 _element("context-meter")
-                stop = gr.Button(i18n("composer.stop"), variant="primary", size="sm", elem_id="stop")
-                send = gr.Button(i18n("composer.send"), variant="primary", size="sm", elem_id="send")
-        _wire(message, [system, *sampling], send=send, stop=stop, reset=reset)
+                gr.Button(i18n("composer.stop"), variant="primary", size="sm", elem_id="stop")
+                gr.Button(i18n("composer.send"), variant="primary", size="sm", elem_id="send")
+        _wire([system, *sampling], reset)
 
 
 def _system_panel(i18n: gr.I18n) -> gr.Textbox:
@@ -129,18 +133,8 @@ def _sampling_control(name: str, i18n: gr.I18n) -> Component:
     return gr.Slider(limit.low, limit.high, default, step=limit.step, buttons=[], **words, **place)
 
 
-def _wire(
-    message: gr.Textbox,
-    controls: Sequence[Component],
-    *,
-    send: gr.Button,
-    stop: gr.Button,
-    reset: gr.Button,
-) -> None:
-    """Every event of the page. What an output gets is what the JavaScript function returns."""
-    everything = [message, *controls]
-    send.click(None, everything, [message], js=_call("send"), show_progress="hidden")
-    stop.click(None, None, None, js=_call("stop"), show_progress="hidden")
+def _wire(controls: Sequence[Component], reset: gr.Button) -> None:
+    """Every event of Gradio's on the page. What an output gets is what the JavaScript function returns."""
     reset.click(None, None, list(controls[1:]), js=_call("defaultSampling"), show_progress="hidden")
     # The scripts press this one when they learn of the model's defaults: only an event can set a control.
     refresh = gr.Button(visible="hidden", elem_id="controls-refresh")
