@@ -6,12 +6,11 @@ nor scores.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 from webui.batch.board import Board
-from webui.batch.request import Request
+from webui.batch.request import Request, new_id
 from webui.conversation import Message, Sampling
 from webui.engines.base import Engine, Priority
 from webui.engines.supervisor import Supervisor
@@ -19,7 +18,6 @@ from webui.errors import EngineStopped, WebuiError
 from webui.evaluation.runs import Answer, Ask, times_of
 from webui.prompt import Prompt
 
-EVALUATION_REQUEST = "evaluation-"  # begins the id of each request of this kind
 TRIES = 3  # while the engine dies under a question
 
 MakePrompt = Callable[[Engine, Sequence[Message], str, Sampling], Awaitable[Prompt]]
@@ -73,7 +71,7 @@ class Asking:
 
     async def pieces(self, engine: Engine, prompt: Prompt, sampling: Sampling):  # type: ignore[no-untyped-def]
         """The pieces of one answer, each with what the board knows of its request."""
-        id = EVALUATION_REQUEST + secrets.token_hex(8)
+        id = new_id("evaluation")
         request: Request | None = None
         async with aclosing(engine.generate(id, prompt, sampling, Priority.EVALUATION)) as pieces:  # type: ignore[type-var]
             async for piece in pieces:
