@@ -146,7 +146,7 @@ async def test_a_turn_goes_to_the_engine_that_it_names(tmp_path: Path) -> None:
 
 
 async def test_an_answer_says_which_model_gave_it(tmp_path: Path) -> None:
-    async with two_told_engines(tmp_path) as (app, told, http):
+    async with two_told_engines(tmp_path) as (app, told, _):
         backends = {backend.key: backend for backend in app.registry}
         chat = await app.chats.library.open("a" * 32, "me")
         chat.channel.join(Mailbox())
