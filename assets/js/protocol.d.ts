@@ -333,6 +333,8 @@ export interface Events {
 export interface Variant {
   name: string;
   system: string;
+  /** The key of one of several models; none for the usual one. */
+  model?: string;
   sampling: { temperature?: number; top_p?: number; max_tokens?: number; seed?: number };
 }
 
