@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.app_process import AppProcess, running_app
 from tests.browser.conftest import DESKTOP, PHONE, Visit, picture, visiting
 from tests.browser.test_looks import inside, scrolls
-from tests.faulty_server import ANSWER, MODELS, FaultyServer, faulty_server, says
+from tests.faulty_server import ANSWER, MODELS, FaultyServer, event, faulty_server, says, streams
 
 pytestmark = pytest.mark.browser
 
@@ -59,15 +59,20 @@ def served_elsewhere() -> Iterator[FaultyServer]:
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppProcess]:
-    """The app before three engines, which the server makes four."""
+def far() -> Iterator[FaultyServer]:
     with served_elsewhere() as server:
-        file = tmp_path_factory.mktemp("config") / "chat.toml"
-        file.write_text(ENGINES.format(url=server.url))
-        with running_app("--config", str(file), module="tests.echo_app") as running:
-            running.wait_until_ready()
-            running.wait_for(lambda status: stages(status).get(LONG_NAME) == "ready" and stages(status)["nobody"] == "failed")
-            yield running
+        yield server
+
+
+@pytest.fixture(scope="module")
+def app(far: FaultyServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppProcess]:
+    """The app before three engines, which the server makes four."""
+    file = tmp_path_factory.mktemp("config") / "chat.toml"
+    file.write_text(ENGINES.format(url=far.url))
+    with running_app("--config", str(file), module="tests.echo_app") as running:
+        running.wait_until_ready()
+        running.wait_for(lambda status: stages(status).get(LONG_NAME) == "ready" and stages(status)["nobody"] == "failed")
+        yield running
 
 
 def stages(status: dict[str, Any]) -> dict[str, str]:
@@ -110,6 +115,19 @@ def test_the_model_that_is_chosen_answers(visit: Callable[..., Visit]) -> None:
     expect(answer.locator(".source")).to_have_text("here")
     menu.select_option("nobody")
     expect(page.locator(".banner[data-kind=failed]")).to_contain_text("http://127.0.0.1:9/v1 cannot be reached")
+
+
+def test_an_answer_that_breaks_off_keeps_its_text_and_can_be_continued(visit: Callable[..., Visit], far: FaultyServer) -> None:
+    far.told["/v1/chat/completions"] = [streams(event("So far. "), then="cut"), ANSWER]
+    page = visit().tab()
+    page.locator("#model").select_option("far")
+    ask(page, "Hello?")
+    answer = page.locator(".message[data-role=assistant]").last
+    expect(answer).to_contain_text("So far.")
+    expect(answer.locator(".mark")).to_contain_text("The connection to the model's server")
+    answer.locator("[data-action=continue]").click()
+    expect(answer).to_contain_text("So far. Hello")
+    expect(answer.locator(".mark")).to_be_hidden()
 
 
 @pytest.mark.parametrize("locale", ["en-US", "ko-KR"])
