@@ -25,7 +25,7 @@ from tests.told_engine import KEY, ToldEngine, World, _say_error
 from webui.batch.board import Board, Progress
 from webui.conversation import Sampling
 from webui.engines.base import EngineInfo, Piece, Priority, Report
-from webui.errors import RequestRefused, WebuiError
+from webui.errors import RequestRefused, ServerFailed, WebuiError
 from webui.evaluation.comparisons import Comparisons
 from webui.evaluation.evaluations import Evaluations
 from webui.evaluation.votes import Votes
@@ -63,6 +63,10 @@ class AnsweringEngine(ToldEngine):
         text = "".join(map(chr, prompt.ids))
         if "refuse" in text:
             raise RequestRefused(reason="it was told to")
+        if "server fails" in text:
+            raise ServerFailed(reason="it was told to")
+        if "fault of ours" in text:
+            raise ValueError("told to")
         request = self.board.opened(request_id, len(prompt.ids), priority)
         self.asked += 1
         self.here += 1

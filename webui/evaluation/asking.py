@@ -6,6 +6,7 @@ nor scores.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 
@@ -17,6 +18,8 @@ from webui.engines.supervisor import Supervisor
 from webui.errors import EngineStopped, WebuiError
 from webui.evaluation.runs import Answer, Ask, times_of
 from webui.prompt import Prompt
+
+log = logging.getLogger(__name__)
 
 TRIES = 3  # while the engine dies under a question
 
@@ -44,17 +47,20 @@ class Asking:
             WebuiError: if there is no engine, and will be none.
         """
         answer = Answer(ask.key, ask.about)
+        failure: WebuiError | None = None
         for _ in range(TRIES):
             engine = await self._supervisor.ready()
             try:
                 await self._answer(engine, ask, answer)
-                answer.error = None
-                break
+                return answer
             except EngineStopped as error:
-                answer.error = error.as_dict()
+                failure = error
             except WebuiError as error:
-                answer.error = error.as_dict()
+                failure = error
                 break
+        assert failure is not None
+        failure.write_to(log, "an answer of an evaluation")
+        answer.error = failure.as_dict()
         return answer
 
     async def _answer(self, engine: Engine, ask: Ask, answer: Answer) -> None:

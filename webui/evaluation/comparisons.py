@@ -7,6 +7,7 @@ nor how an answer is drawn.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import re
 import secrets
@@ -26,6 +27,8 @@ from webui.evaluation.evaluations import Find, check_engine
 from webui.evaluation.variants import Variant, checked
 from webui.evaluation.votes import Votes, pseudonym, table
 from webui.history.records import Vote
+
+log = logging.getLogger(__name__)
 
 SIDES = range(2, 5)
 KEPT = 1000  # comparisons that have not been voted on yet
@@ -128,10 +131,10 @@ class Comparisons:
             side.timing = None if request is None else request.timing()
             side.end = end
         except WebuiError as error:
-            side.error = error.as_dict()
+            _fail(side, error)
         except Exception:
-            side.error = Internal().as_dict()
-            raise
+            log.exception("An answer of a comparison failed.")
+            _fail(side, Internal())
         finally:
             events.put_nowait({"side": number, "end": side.end, "error": side.error})
 
@@ -173,6 +176,11 @@ class Comparisons:
         """What all votes say."""
         votes = await self._votes.all()
         return await in_background(lambda: table(votes, tag))
+
+
+def _fail(side: Side, error: WebuiError) -> None:
+    error.write_to(log, "an answer of a comparison")
+    side.error = error.as_dict()
 
 
 def _told(side: Side) -> dict[str, Any]:

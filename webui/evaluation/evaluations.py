@@ -248,10 +248,9 @@ class Evaluations:
                 if await self._ask(evaluation, asks, journal, backends) and plan.judge is not None:
                     await self._ask(evaluation, folder.judge_asks(), journal, backends)
         except WebuiError as error:
-            evaluation.error = error.as_dict()
+            _fail(evaluation, error)
         except OSError as error:
-            log.error("An evaluation cannot go on: %s", error)
-            evaluation.error = EvaluationUnkept(reason=error.strerror or error).as_dict()
+            _fail(evaluation, EvaluationUnkept(reason=error.strerror or error))
         finally:
             evaluation.run = None
 
@@ -292,6 +291,11 @@ class Evaluations:
 
 def _but_one(lanes: int) -> int:
     return max(1, lanes - 1) if lanes else ELSEWHERE
+
+
+def _fail(evaluation: Evaluation, error: WebuiError) -> None:
+    error.write_to(log, "an evaluation")
+    evaluation.error = error.as_dict()
 
 
 async def _provenance(backend: Backend) -> dict[str, Any]:

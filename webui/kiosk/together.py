@@ -161,10 +161,10 @@ class Together:
         except asyncio.CancelledError:
             comparison.phase = "stopped"
         except WebuiError as error:
-            comparison.phase, comparison.error = "failed", error.as_dict()
+            _fail(comparison, error)
         except Exception:
             log.exception("One at a time against together failed.")
-            comparison.phase, comparison.error = "failed", Internal().as_dict()
+            _fail(comparison, Internal())
         finally:
             telling.cancel()
             self._ours.clear()
@@ -216,3 +216,8 @@ class Together:
                 comparison.others |= {request.id for request in there if request.door != "demo"}
             publish(comparison.as_dict())
             await asyncio.sleep(TELL_EVERY)
+
+
+def _fail(comparison: Comparison, error: WebuiError) -> None:
+    error.write_to(log, "one at a time against together")
+    comparison.phase, comparison.error = "failed", error.as_dict()

@@ -190,6 +190,19 @@ async def test_a_vote_is_void_if_an_answer_names_its_model() -> None:
         assert (await client.get("/api/standings")).json()["votes"] == 0
 
 
+async def test_what_fails_says_the_id_that_the_log_has(caplog: pytest.LogCaptureFixture) -> None:
+    async with EvaluationWorld(None) as world, world.client() as client:
+        id = await begun(client, {"prompt": "server fails"}, {"prompt": "refuse"}, variants=VARIANTS[:1])
+        await when(client, id, over)
+        failed, refused = (row["error"] for row in (await client.get(f"/api/evaluations/{id}/results")).json()["rows"])
+        assert f"Error {failed['id']}, an answer of an evaluation" in caplog.text and "id" not in refused
+        for prompt, code in (("server fails", "server_failed"), ("fault of ours", "internal")):
+            id, _ = await compared(client, prompt)
+            sides = (await client.post(f"/api/comparisons/{id}/vote", json={"choice": "tie"})).json()["sides"]
+            assert [side["error"]["code"] for side in sides] == [code, code]
+            assert all(f"Error {side['error']['id']}, an answer of a comparison" in caplog.text for side in sides)
+
+
 async def test_a_comparison_that_is_left_frees_its_lanes() -> None:
     async with EvaluationWorld(None) as world:
         room = Comparisons(world.registry.backend, world.chats.prompt, world.votes)
