@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ from starlette.routing import Mount, Route
 from tests.told_engine import KEY, ToldEngine, World, _say_error
 from webui.batch.board import Board, Progress
 from webui.conversation import Sampling
-from webui.engines.base import EngineInfo, Piece, Priority
-from webui.errors import RequestRefused, WebuiError
+from webui.engines.base import EngineInfo, Piece, Priority, Report
+from webui.errors import RequestRefused, ServerFailed, WebuiError
 from webui.evaluation.comparisons import Comparisons
 from webui.evaluation.evaluations import Evaluations
 from webui.evaluation.votes import Votes
@@ -39,16 +40,19 @@ from webui.settings import Settings
 class AnsweringEngine(ToldEngine):
     """Answers by rule.
 
-    `here` are those that it is answering, `most` the most that they were, `priorities` all that it was asked with. A question
-    with "wait" in it is answered when `go` is set.
+    `asked` is how often it was asked, `here` are those that it is answering, `most` the most that they were, `priorities` all
+    that it was asked with. A question with "wait" in it is answered when `go` is set.
     """
 
     info = EngineInfo("planted", "CPU", "rule 1.0", lanes=4, context=4096, sampling=Sampling())
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Board, name: str = "") -> None:
         super().__init__()
+        if name:
+            self.info = replace(self.info, model=f"{name}'s")
         self.board = board
         self.go = asyncio.Event()
+        self.asked = 0
         self.here = 0
         self.most = 0
         self.priorities: set[Priority] = set()
@@ -59,7 +63,12 @@ class AnsweringEngine(ToldEngine):
         text = "".join(map(chr, prompt.ids))
         if "refuse" in text:
             raise RequestRefused(reason="it was told to")
+        if "server fails" in text:
+            raise ServerFailed(reason="it was told to")
+        if "fault of ours" in text:
+            raise ValueError("told to")
         request = self.board.opened(request_id, len(prompt.ids), priority)
+        self.asked += 1
         self.here += 1
         self.most = max(self.most, self.here)
         self.priorities.add(priority)
@@ -91,15 +100,21 @@ class EvaluationWorld(World):
 
     Args:
         data: the folder for runs and database; None keeps nothing.
+        models: the names of several engines, of which the first is the usual one.
+
+    Attributes:
+        engines: each by its name.
     """
 
     engine: AnsweringEngine
 
-    def __init__(self, data: Path | None, variants: Path | None = None) -> None:
-        super().__init__(None if data is None else data / "votes.sqlite3")
-        self.engine = AnsweringEngine(self.board)
-        asking = (self.supervisor, self.board, self.chats.prompt)
-        self.evaluations = Evaluations(*asking, Settings(), None if data is None else data / "evaluations")
+    def __init__(self, data: Path | None, variants: Path | None = None, models: Sequence[str] = ()) -> None:
+        several = Settings(engines=tuple((name, Settings()) for name in models))
+        super().__init__(None if data is None else data / "votes.sqlite3", several)
+        self.engines = {backend.key: AnsweringEngine(backend.board, backend.key) for backend in self.registry}
+        self.engine = self.engines[self.registry.usual.key]
+        asking = (self.registry.backend, self.chats.prompt)
+        self.evaluations = Evaluations(*asking, None, None if data is None else data / "evaluations")
         self.votes = Votes(self.history)
         api = EvaluationApi(self.evaluations, Comparisons(*asking, self.votes), variants)
         routes = [
@@ -111,7 +126,10 @@ class EvaluationWorld(World):
         self.asgi = Starlette(routes=routes, middleware=[cookie], exception_handlers={WebuiError: _say_error})
 
     async def _status(self, request: Request) -> Response:
-        return JSONResponse(self.supervisor.status())
+        return JSONResponse({**self.supervisor.status(), "models": self.registry.menu()})
+
+    async def _start_engine(self, board: Board, report: Report) -> AnsweringEngine:
+        return next(engine for engine in self.engines.values() if engine.board is board)
 
     async def __aexit__(self, *reason: object) -> None:
         await self.evaluations.close()
@@ -119,14 +137,14 @@ class EvaluationWorld(World):
 
 
 @contextlib.contextmanager
-def served(data: Path) -> Iterator[tuple[str, EvaluationWorld]]:
+def served(data: Path, models: Sequence[str] = ()) -> Iterator[tuple[str, EvaluationWorld]]:
     """The pages on a free port of loopback, in a thread: their address and the world behind them."""
     listener = listen("127.0.0.1", 0)
     started: Any = threading.Event()
     found: list[Any] = []
 
     async def run() -> None:
-        async with EvaluationWorld(data) as world:
+        async with EvaluationWorld(data, models=models) as world:
             server = uvicorn.Server(uvicorn.Config(world.asgi, log_level="warning", lifespan="off"))
             found.extend([world, server])
             started.set()

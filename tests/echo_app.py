@@ -1,4 +1,5 @@
 """The whole app as a process, before an engine that answers with the question's own words: what is asked is what is drawn.
+Engines elsewhere, if the settings name any, are the app's own.
 
 A question may begin with a line of its own: `every 20 ms` says how long each token takes, `fail` breaks the answer off. Without
 vLLM it is there within seconds, and its answers cost nothing, so that the page alone is measured and looked at.
@@ -103,7 +104,8 @@ def main() -> int:
     for chatty in ("httpx", "httpcore", "asyncio", "markdown_it", "python_multipart"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    app.engines = lambda settings, board, on_models: EchoEngines(board)
+    elsewhere = app.engines
+    app.engines = lambda settings, *more: EchoEngines(more[0]) if settings.engine == "local" else elsewhere(settings, *more)
     return process.run(load(sys.argv[1:]))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import secrets
 from collections.abc import AsyncIterator
@@ -16,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from webui.admission import Admission
-from webui.batch.board import EngineFacts
+from webui.batch.board import Board, EngineFacts
 from webui.batch.frames import Frames
 from webui.channel import Mailbox
 from webui.chats import Chats
@@ -86,19 +87,20 @@ class World:
 
     Args:
         database: of its history; None keeps nothing.
+        settings: of several engines, if there are to be several.
     """
 
-    def __init__(self, database: Path | str | None) -> None:
+    def __init__(self, database: Path | str | None, settings: Settings | None = None) -> None:
         self.engine = ToldEngine()
-        registry = Registry(Settings(), kind=lambda *_: self._start_engine)
-        self.board, self.supervisor = registry.usual.board, registry.usual.supervisor
+        self.registry = Registry(settings or Settings(), kind=lambda _, board, __: functools.partial(self._start_engine, board))
+        self.board, self.supervisor = self.registry.usual.board, self.registry.usual.supervisor
         self.board.reset(EngineFacts(4))
         self.history = History(database)
         admission = Admission(100, lanes=lambda: 4)
         self.chats = Chats(self.supervisor, self.board, Settings(grace=0.05), admission, self.history)
         self.library = self.chats.library
         self.history.on_change = self.library.history_changed
-        routes = [*ListApi(self.library).routes(), *ChatApi(self.chats, Fronts(registry, self._front)).routes()]
+        routes = [*ListApi(self.library).routes(), *ChatApi(self.chats, Fronts(self.registry, self._front)).routes()]
         cookie = Middleware(VisitorCookie, path="", signer=Signer(KEY))
         self.asgi = Starlette(routes=routes, middleware=[cookie], exception_handlers={WebuiError: _say_error})
 
@@ -107,19 +109,19 @@ class World:
         demo = DemoTraffic(backend.supervisor, backend.board, self.chats.prompt, self.library.is_here, 1.0)
         return Front(backend, frames, demo, Everybody(backend.supervisor, frames, self.history))
 
-    async def _start_engine(self, report: Report) -> ToldEngine:
+    async def _start_engine(self, board: Board, report: Report) -> ToldEngine:
         return self.engine
 
     async def __aenter__(self) -> World:
         self.history.start()
-        self.supervisor.start()
+        self.registry.start()
         await self.supervisor.ready()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.chats.close(0)
         await self.history.close()
-        await self.supervisor.stop()
+        await self.registry.stop()
 
     async def opened(self, visitor: str, id: str | None = None) -> Chat:
         """A conversation that a tab shows."""

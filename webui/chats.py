@@ -218,6 +218,7 @@ class Chats:
             Sampling.from_mapping({"max_tokens": self._longest(sampling)}, defaults=sampling),
             prompt_for,
             supervisor=backend.supervisor if backend else self._supervisor,
+            name=backend.key if backend else "",
             board=backend.board if backend else self._board,
             publish=functools.partial(self._publish, chat),
             on_block=lambda: self.library.keep_message(chat, answer),

@@ -153,9 +153,23 @@ class Timing:
         return {**asdict(self), **derived}
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Which model gave an answer. Without its address: conversations are passed on as files.
+
+    Attributes:
+        name: under which the page offers it.
+        model, engine: what the engine says of itself.
+    """
+
+    name: str
+    model: str
+    engine: str
+
+
 @dataclass(slots=True)
 class Message:
-    """One message of a conversation; an answer also knows how it ended and where its time went."""
+    """One message of a conversation; an answer also knows who gave it, how it ended and where its time went."""
 
     role: Role
     text: str = ""
@@ -169,6 +183,8 @@ class Message:
     request: int | None = None
     feedback: dict[str, Any] | None = None
     """What the visitor said of an answer: {"thumb": "up" or "down", "reason"}."""
+    sources: tuple[Source, ...] = ()
+    """Which models gave it; more than one if another model went on with it."""
     number: int = 0
     """Its place in the order of writing, which is also the order of versions; the conversation sets it."""
 

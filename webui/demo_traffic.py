@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import secrets
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from webui.batch.board import Board
-from webui.batch.request import Request
+from webui.batch.request import Request, new_id
 from webui.conversation import Message, Sampling
 from webui.engines.base import Engine, Priority
 from webui.engines.supervisor import Supervisor
@@ -29,7 +28,6 @@ log = logging.getLogger(__name__)
 COUNTS = range(4, 65)  # requests that one may ask for
 AT_MOST = 64  # requests of all who asked, at one time
 TOKENS = range(20, 301)  # of an answer
-DEMO_REQUEST = "demo-"  # begins the id of each request of this kind
 LOOK_EVERY = 0.05  # seconds between two looks at who waits
 
 QUESTIONS = (
@@ -178,7 +176,7 @@ class DemoTraffic:
     def _send(self, engine: Engine) -> None:
         requests, self._unsent = self._unsent, []
         for request in requests:
-            request.engine_id = DEMO_REQUEST + secrets.token_hex(8)
+            request.engine_id = new_id("demo")
             self._sent[request] = None
             request.task = asyncio.create_task(self._run(engine, request), name=request.engine_id)
 

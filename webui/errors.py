@@ -17,7 +17,7 @@ class WebuiError(Exception):
     Attributes:
         code: stable name; the page's texts hold a sentence per code (`error.<code>`).
         http_status: what the HTTP doors answer.
-        id: random; a person sees it, and it stands in the log too.
+        id: random; a person sees it, and it stands in the log too. Empty for a refusal.
         params: the values named in the sentence.
         passing: whether it may pass by itself, so that trying again makes sense.
     """
@@ -28,9 +28,13 @@ class WebuiError(Exception):
     passing: ClassVar[bool] = False
 
     def __init__(self, **params: Any) -> None:
-        self.id = secrets.token_hex(4)
+        self.id = self._new_id()
         self.params = params
         super().__init__(self.sentence.format(**params))
+
+    @staticmethod
+    def _new_id() -> str:
+        return secrets.token_hex(4)
 
     @property
     def message(self) -> str:
@@ -39,21 +43,35 @@ class WebuiError(Exception):
 
     def as_dict(self) -> dict[str, Any]:
         """The error as it travels to a page or a program."""
-        return {"id": self.id, "code": self.code, "message": self.message, "params": self.params}
+        named = {"id": self.id} if self.id else {}
+        return {**named, "code": self.code, "message": self.message, "params": self.params}
 
     def write_to(self, log: logging.Logger, what: str) -> None:
-        """Writes a line with the error's id; of a refusal only the code, because its sentence may bear a person's words.
+        """Writes a line with the error's id.
 
         Args:
             log: where to.
             what: what could not be done.
         """
-        level, words = (logging.WARNING, self.message) if self.http_status >= 500 else (logging.INFO, self.code)
-        log.log(level, "Error %s, %s: %s", self.id, what, words)
+        log.warning("Error %s, %s: %s", self.id, what, self.message)
 
 
 class Internal(WebuiError):
     """A fault of ours; the log has the traceback."""
+
+
+class Refusal(WebuiError):
+    """What whoever asked can mend: by asking otherwise, or later. Nobody has to look for it in the log."""
+
+    http_status = 400
+
+    @staticmethod
+    def _new_id() -> str:
+        return ""
+
+    def write_to(self, log: logging.Logger, what: str) -> None:
+        """Writes the code alone, because the sentence may bear a person's words."""
+        log.info("Refused, %s: %s", what, self.code)
 
 
 class BadSetting(WebuiError):
@@ -62,181 +80,179 @@ class BadSetting(WebuiError):
     sentence = "{setting}: {reason}"
 
 
-class BadInput(WebuiError):
+class BadInput(Refusal):
     code = "bad_input"
-    http_status = 400
     sentence = "{field}: {reason}"
 
 
-class ChatNotFound(WebuiError):
+class ChatNotFound(Refusal):
     code = "chat_not_found"
     http_status = 404
     sentence = "There is no such conversation here. It may have been deleted, or belong to somebody else."
 
 
-class MessageNotFound(WebuiError):
+class MessageNotFound(Refusal):
     code = "message_not_found"
     http_status = 404
     sentence = "There is no such message in this conversation. Reload the page and try again."
 
 
-class MessageTooLong(WebuiError):
+class MessageTooLong(Refusal):
     code = "message_too_long"
     http_status = 413
     sentence = "The message needs {used} tokens with its system prompt; the model reads at most {total}. Shorten it."
 
 
-class TurnRunning(WebuiError):
+class TurnRunning(Refusal):
     code = "turn_running"
     http_status = 409
     sentence = "An answer is still being written here. Stop it or wait for it first."
 
 
-class TooManyTurns(WebuiError):
+class TooManyTurns(Refusal):
     code = "too_many_turns"
     http_status = 429
     sentence = "You have {running} answers running already; {limit} at once is the limit. Stop one or wait."
 
 
-class TooManyRequests(WebuiError):
+class TooManyRequests(Refusal):
     code = "too_many_requests"
     http_status = 429
     sentence = "{running} requests of yours are running already; {limit} at once is the limit. Try again when one has ended."
 
 
-class QueueFull(WebuiError):
+class QueueFull(Refusal):
     code = "queue_full"
     http_status = 503
     sentence = "{waiting} requests are waiting already, and no more are taken in. Try again in a moment."
 
 
-class LoginNeeded(WebuiError):
+class LoginNeeded(Refusal):
     code = "login_needed"
     http_status = 401
     sentence = "Log in first."
 
 
-class LoginFailed(WebuiError):
+class LoginFailed(Refusal):
     code = "login_failed"
     http_status = 401
     sentence = "The name or the password is wrong."
 
 
-class TooManyAttempts(WebuiError):
+class TooManyAttempts(Refusal):
     code = "too_many_attempts"
     http_status = 429
     sentence = "Too many attempts. Try again in {minutes} min."
 
 
-class ProxyNeeded(WebuiError):
+class ProxyNeeded(Refusal):
     code = "proxy_needed"
     http_status = 401
     sentence = "The proxy before this page has not said who you are. Come by its address."
 
 
-class HeaderRefused(WebuiError):
+class HeaderRefused(Refusal):
     code = "header_refused"
     http_status = 403
     sentence = "Only the proxy before this page may say who somebody is."
 
 
-class UserRefused(WebuiError):
+class UserRefused(Refusal):
     code = "user_refused"
-    http_status = 400
     sentence = "{name}: {reason}."
 
 
-class InvalidApiKey(WebuiError):
+class InvalidApiKey(Refusal):
     code = "invalid_api_key"
     http_status = 401
     sentence = "A valid API key is wanted, as the header “Authorization: Bearer KEY”."
 
 
-class NoApiKeys(WebuiError):
+class NoApiKeys(Refusal):
     code = "no_api_keys"
     http_status = 401
     sentence = "The API wants a key, and this server has none yet. Start it with --api-key or --api-key-file."
 
 
-class UnknownPath(WebuiError):
+class UnknownPath(Refusal):
     code = "unknown_path"
     http_status = 404
     sentence = "There is no {path} here. README, “The API”, lists what there is."
 
 
-class WrongMethod(WebuiError):
+class WrongMethod(Refusal):
     code = "wrong_method"
     http_status = 405
     sentence = "{path} wants the method {method}."
 
 
-class BodyTooLarge(WebuiError):
+class BodyTooLarge(Refusal):
     code = "body_too_large"
     http_status = 413
     sentence = "The request's body has more than {limit} bytes."
 
 
-class DemoFull(WebuiError):
+class DemoFull(Refusal):
     code = "demo_full"
     http_status = 429
     sentence = "{running} demonstration requests are there already; {limit} at once is the limit. Stop them or wait."
 
 
-class VisitOver(WebuiError):
+class VisitOver(Refusal):
     code = "visit_over"
     http_status = 404
     sentence = "This visit is over. Touch the screen to begin a new one."
 
 
-class NoMoreQuestions(WebuiError):
+class NoMoreQuestions(Refusal):
     code = "no_more_questions"
     http_status = 429
     sentence = "That were {limit} questions, as many as one visit has. Touch “Start over” to begin a new one."
 
 
-class QuestionTooLong(WebuiError):
+class QuestionTooLong(Refusal):
     code = "question_too_long"
     http_status = 413
     sentence = "The question has {length} characters; {limit} are the limit. Shorten it."
 
 
-class TooManyQuestions(WebuiError):
+class TooManyQuestions(Refusal):
     code = "too_many_questions"
     http_status = 429
     sentence = "Very many people are asking just now. Try again in {seconds} s."
 
 
-class ComparisonRunning(WebuiError):
+class ComparisonRunning(Refusal):
     code = "comparison_running"
     http_status = 409
     sentence = "Somebody is running this already on another screen. Try again in a moment."
 
 
-class PinWrong(WebuiError):
+class PinWrong(Refusal):
     code = "pin_wrong"
     http_status = 403
     sentence = "That is not the PIN."
 
 
-class PinLocked(WebuiError):
+class PinLocked(Refusal):
     code = "pin_locked"
     http_status = 429
     sentence = "There were too many wrong tries. Try again in {seconds} s."
 
 
-class ShuttingDown(WebuiError):
+class ShuttingDown(Refusal):
     code = "shutting_down"
     http_status = 503
     sentence = "The server is shutting down. Try again in a minute."
 
 
-class EngineNotReady(WebuiError):
+class EngineNotReady(Refusal):
     code = "engine_not_ready"
     http_status = 503
     sentence = "The engine is still starting."
 
 
-class EngineRestarting(WebuiError):
+class EngineRestarting(Refusal):
     code = "engine_restarting"
     http_status = 503
     sentence = "The engine stopped and is being started again. Try again in half a minute."
@@ -315,7 +331,7 @@ class ServerBusy(WebuiError):
     passing = True
 
 
-class CannotContinue(WebuiError):
+class CannotContinue(Refusal):
     code = "cannot_continue"
     http_status = 501
     sentence = "The server at {address} cannot go on with an answer; it can only begin another."
@@ -333,21 +349,20 @@ class ContextUnknown(WebuiError):
     sentence = "Neither the server nor {tokenizer} says how many tokens the model reads; say it with --max-model-len."
 
 
-class NoApiHere(WebuiError):
+class NoApiHere(Refusal):
     code = "no_api_here"
     http_status = 501
     sentence = "The API is that of an engine in this process; this page stands before {device}. Ask that server itself."
 
 
-class UnknownModel(WebuiError):
+class UnknownModel(Refusal):
     code = "unknown_model"
     http_status = 404
     sentence = "There is no model {model} here any more. Choose another."
 
 
-class RequestRefused(WebuiError):
+class RequestRefused(Refusal):
     code = "request_refused"
-    http_status = 400
     sentence = "The engine refused the request: {reason}"
 
 
@@ -456,7 +471,7 @@ class DatabaseTooNew(WebuiError):
     sentence = "A later version of the app has written to this database (its schema is {revision}). Start that version."
 
 
-class EvaluationNotFound(WebuiError):
+class EvaluationNotFound(Refusal):
     code = "evaluation_not_found"
     http_status = 404
     sentence = "There is no such run here. It may have been deleted, or belong to somebody else."
@@ -468,9 +483,8 @@ class EvaluationUnkept(WebuiError):
     sentence = "The run cannot go on: its answers cannot be written ({reason}). What was answered is kept."
 
 
-class NotAnExport(WebuiError):
+class NotAnExport(Refusal):
     code = "not_an_export"
-    http_status = 400
     sentence = "This file holds no conversations that can be read here: {reason}"
 
 

@@ -49,7 +49,10 @@ class Words:
 
     def role(self, message: Message) -> str:
         """Who says a message."""
-        return self.person if message.role == "user" else self.model
+        if message.role == "user":
+            return self.person
+        names = ", ".join(source.name for source in message.sources)
+        return f"{self.model} ({names})" if names else self.model
 
 
 def as_json(conversations: Sequence[Conversation]) -> bytes:

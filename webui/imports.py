@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from webui.conversation import Conversation, End, Heading, Message, Role, Timing, one_line
+from webui.conversation import Conversation, End, Heading, Message, Role, Source, Timing, one_line
 from webui.errors import NotAnExport
 from webui.exports import FORMAT, VERSION
 
@@ -26,6 +26,8 @@ MESSAGES_AT_MOST = 500_000  # of one file
 TEXT_AT_MOST = 1_000_000  # characters of one message
 TITLE_AT_MOST = 200  # characters
 REASON_AT_MOST = 4000  # characters
+SOURCES_AT_MOST = 8  # of one answer
+NAME_AT_MOST = 200  # characters of a model's or engine's
 _ROLES = typing.get_args(Role)
 _ENDS = typing.get_args(End)
 
@@ -98,7 +100,16 @@ def _our_message(item: Mapping[str, Any]) -> Message | None:
         dropped = item.get("dropped")
         message.dropped = dropped if isinstance(dropped, int) and dropped > 0 else 0
         message.feedback = _feedback(item.get("feedback"))
+        message.sources = tuple(_sources(item.get("sources")))
     return message
+
+
+def _sources(value: Any) -> Iterator[Source]:
+    for each in _list(value)[:SOURCES_AT_MOST]:
+        if isinstance(each, dict):
+            said = {f.name: one_line(_text(each.get(f.name)), NAME_AT_MOST) for f in fields(Source)}
+            if said["model"]:
+                yield Source(**said)
 
 
 def _feedback(value: Any) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ import contextlib
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from webui.channel import Channel
@@ -68,6 +68,7 @@ class Chat:
         if message.role == "user":
             return view | {"text": message.text}
         view |= {"dropped": message.dropped, "request": message.request, "error": message.error}
+        view["sources"] = [asdict(source) for source in message.sources]
         if self.turn is not None and self.turn.message is message:
             return view | {"text": "", "blocks": self.turn.blocks, "tail": self.turn.tail.as_dict(), **self.turn.line()}
         return view | {

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import asdict
 from typing import Any
 
 from webui.batch.board import Board
-from webui.batch.request import Request, State
-from webui.conversation import End, Message, Sampling
+from webui.batch.request import Request, State, new_id
+from webui.conversation import End, Message, Sampling, Source
 from webui.engines.base import Engine, Piece, Priority
 from webui.engines.supervisor import Supervisor
 from webui.errors import Internal, WebuiError
@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 FLUSH_EVERY = 0.050  # seconds between two flushes of one stream with few others beside it …
 FLUSH_AT_MOST = 0.150  # … and with very many
 STREAMS_FOR_MORE = 10  # so many running streams make it FLUSH_EVERY longer
-PAGE_REQUEST = "page-"  # begins the id of each request of this door
 
 Publish = Callable[[str, dict[str, Any]], None]
 
@@ -40,6 +39,7 @@ class Turn:
         sampling: how tokens are chosen.
         prompt: makes the prompt once the engine is there.
         supervisor: has the engine, sooner or later.
+        name: under which the page offers the engine; empty where there is no choice.
         board: knows the request's place and times.
         publish: takes ("text" or "turn", what changed).
         on_block: called when another block of the text is finished.
@@ -54,6 +54,7 @@ class Turn:
         prompt: Callable[[Engine], Awaitable[Prompt]],
         *,
         supervisor: Supervisor,
+        name: str,
         board: Board,
         publish: Publish,
         on_block: Callable[[], None],
@@ -66,12 +67,13 @@ class Turn:
         self._sampling = sampling
         self._prompt = prompt
         self._supervisor = supervisor
+        self._name = name
         self.board = board
         self._publish = publish
         self._on_block = on_block
         self._on_end = on_end
         self._streams = streams
-        self._request_id = PAGE_REQUEST + secrets.token_hex(8)
+        self._request_id = new_id("page")
         self._request: Request | None = None
         self._markdown = MarkdownStream()
         self._markdown.feed(message.text)
@@ -147,6 +149,7 @@ class Turn:
 
     async def _generate(self) -> None:
         engine = await self._supervisor.ready()
+        self._credit(Source(self._name or engine.info.model, engine.info.model, engine.info.engine))
         prompt = await self._prompt(engine)
         if prompt.dropped:
             self.message.dropped = prompt.dropped
@@ -155,6 +158,12 @@ class Turn:
         async with aclosing(pieces):  # type: ignore[type-var]
             async for piece in pieces:
                 self._take(piece)
+
+    def _credit(self, source: Source) -> None:
+        """Notes who gives the answer; one that goes on with another's is a further one."""
+        if source not in self.message.sources:
+            self.message.sources += (source,)
+        self._tell(sources=[asdict(source) for source in self.message.sources])
 
     def _take(self, piece: Piece) -> None:
         if piece.end is not None:

@@ -2,14 +2,14 @@
 /**
  * The page of runs: a file of prompts is read and looked at, asked of variants, watched; below stands what it comes to.
  *
- * @import {Evaluation, Preview} from "./protocol.js"
+ * @import {Evaluation, ModelChoice, Preview} from "./protocol.js"
  */
 import { make, setText } from "./dom.js";
 import { results } from "./evaluate_results.js";
 import { attempt, button, labelled, openPage, section, table } from "./evaluation_page.js";
 import { actOnEvaluation, deleteEvaluation, evaluation, evaluations, previewPrompts, problemText, startEvaluation } from "./server.js";
 import { count, say, sayCount, wholeSeconds } from "./texts.js";
-import { VariantEditor } from "./variant_editor.js";
+import { VariantEditor, modelField } from "./variant_editor.js";
 
 const LOOK_EVERY = 1000;
 const SHOWN = 60;
@@ -21,9 +21,11 @@ class NewRun {
   problem = make("p", { class: "problem", role: "alert" });
   preview = make("div", { class: "preview" });
   scores = make("div", { class: "scores" });
-  editor = new VariantEditor(8);
+  editor = new VariantEditor(8, (models) => this.offerJudges(models));
   repeats = make("input", { type: "number", min: 1, max: 100, value: 1, id: "repeats" });
   judged = make("input", { type: "checkbox", id: "judged" });
+  judge = { name: "judge", system: "", sampling: { temperature: 0 }, model: "" };
+  judgesModel = make("div");
   rubric = make("textarea", { rows: 2 });
   start = button(say("evaluate.start"), () => void this.begin(), { class: "strong", id: "start" });
 
@@ -42,6 +44,7 @@ class NewRun {
       this.scores,
       make("div", { class: "numbers" }, labelled(say("evaluate.repeats"), this.repeats)),
       make("label", { class: "check" }, this.judged, say("evaluate.judge")),
+      this.judgesModel,
       labelled(say("evaluate.rubric"), this.rubric),
       make("p", {}, this.start),
       this.problem,
@@ -74,11 +77,17 @@ class NewRun {
     this.scores.replaceChildren(...(boxes.length ? boxes : [make("p", { class: "note" }, say("evaluate.no_scores"))]));
   }
 
+  /** @param {ModelChoice[]} models */
+  offerJudges(models) {
+    const field = modelField(models, "", (key) => (this.judge.model = key));
+    this.judgesModel.replaceChildren(...(field ? [field] : []));
+  }
+
   async begin() {
     await attempt(this.problem, async () => {
       if (!this.file) return;
       const chosen = [...this.scores.querySelectorAll("input")].filter((box) => box.checked).map((box) => box.value);
-      const judge = this.judged.checked ? { variant: { name: "judge", system: "", sampling: { temperature: 0 } }, rubric: this.rubric.value } : undefined;
+      const judge = this.judged.checked ? { variant: this.judge, rubric: this.rubric.value } : undefined;
       const plan = { variants: this.editor.variants, scores: chosen, repeats: Number(this.repeats.value), ...(judge && { judge }) };
       const begun = await startEvaluation({ ...this.file, plan });
       location.hash = begun.id;

@@ -1,8 +1,9 @@
 // @ts-check
 /**
- * Where an answer's time went: a bar split like the lanes, the same in words, and the formulas to whoever asks.
+ * Where an answer's time went: a bar split like the lanes, the same in words, and the formulas and the model to whoever asks.
+ * Which model it was is said in the open only where there are several (`data-choice` of the page).
  *
- * @import {Timing} from "./protocol.js"
+ * @import {Source, Timing} from "./protocol.js"
  */
 import { make } from "./dom.js";
 import { count, milliseconds, say, sayCount, seconds } from "./texts.js";
@@ -12,15 +13,16 @@ const PARTS = ["queue", "prefill", "decode"];
 /** The same where queue and prefill are not known apart. @type {Array<"ttft" | "decode">} */
 const FEWER_PARTS = ["ttft", "decode"];
 
-/** @param {Timing} timing */
-export function answerFooter(timing) {
+/** @param {Timing} timing @param {Source[]} sources */
+export function answerFooter(timing, sources) {
   return make(
     "div",
     { class: "answer-footer", tabindex: 0, role: "group", "aria-label": say("footer.label") },
     splitBar(timing),
     make("span", { class: "times" }, ...partsOf(timing).map((part) => make("span", {}, say(`footer.${part}`, { time: seconds(timing[part]) })))),
     make("span", { class: "amount" }, amount(timing)),
-    formulas(timing),
+    make("span", { class: "source", hidden: !sources.length }, sources.map(({ name }) => name).join(", ")),
+    formulas(timing, sources),
   );
 }
 
@@ -43,8 +45,13 @@ function amount(timing) {
   return speed === null ? tokens : say("footer.amount", { tokens, speed: speed < 10 ? speed.toFixed(1) : count(speed) });
 }
 
-/** @param {Timing} timing */
-function formulas(timing) {
+/** "there · Qwen2.5 · vLLM 0.30.0" @param {Source} source */
+function inFull({ name, model, engine }) {
+  return [...new Set([name, model, engine])].filter(Boolean).join(" · ");
+}
+
+/** @param {Timing} timing @param {Source[]} sources */
+function formulas(timing, sources) {
   const tpot = timing.tpot === null ? say("footer.none") : milliseconds(timing.tpot);
   const rows = [
     ...(timing.split ? [["queue", seconds(timing.queue)], ["prefill", seconds(timing.prefill)]] : []),
@@ -53,6 +60,6 @@ function formulas(timing) {
     ["tpot", tpot],
     ["e2e", seconds(timing.e2e)],
   ].map(([name, value]) => make("tr", {}, make("th", { scope: "row" }, say(`term.${name}`)), make("td", {}, say(`formula.${name}`)), make("td", {}, value ?? "")));
-  const prompt = sayCount("footer.prompt", timing.prompt_tokens);
-  return make("div", { class: "formulas", role: "tooltip" }, make("table", {}, make("tbody", {}, ...rows)), make("p", {}, prompt));
+  const notes = [sayCount("footer.prompt", timing.prompt_tokens), ...(sources.length ? [say("footer.source", { source: sources.map(inFull).join(", ") })] : [])];
+  return make("div", { class: "formulas", role: "tooltip" }, make("table", {}, make("tbody", {}, ...rows)), ...notes.map((note) => make("p", {}, note)));
 }

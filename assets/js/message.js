@@ -174,8 +174,8 @@ export class Answer extends Drawn {
   /** The line is there from the start, so that nothing jumps when the answer ends. */
   drawBelow() {
     if (!this.below) return;
-    const { timing } = this.message;
-    this.below.replaceChildren(...(this.ended ? [timing ? answerFooter(timing) : null, this.actions()] : []).filter((part) => part !== null));
+    const { timing, sources = [] } = this.message;
+    this.below.replaceChildren(...(this.ended ? [timing ? answerFooter(timing, sources) : null, this.actions()] : []).filter((part) => part !== null));
   }
 
   actions() {

@@ -2,7 +2,7 @@
 /**
  * Which of several models answers: the choice, kept for this browser, and the menu. Where there is one model there is no menu.
  *
- * @import {EngineStatus} from "./protocol.js"
+ * @import {EngineStatus, ModelChoice} from "./protocol.js"
  */
 import { make } from "./dom.js";
 import { emit, on } from "./hub.js";
@@ -30,13 +30,15 @@ export function modelParameter() {
 /** @param {EngineStatus | null} status */
 export function modelMenu(status) {
   const models = status?.models ?? [];
-  const options = models.map(({ key, name, stage }) => make(
-    "option",
-    { value: key, selected: key === chosen },
-    stage === "ready" ? name : say("header.model.not_ready", { name, stage: say(`stage.${stage}`) }),
-  ));
+  const options = models.map((model) => make("option", { value: model.key, selected: model.key === chosen }, modelName(model)));
   const choose = (/** @type {Event} */ event) => select(/** @type {HTMLSelectElement} */ (event.target).value);
   return make("select", { id: "model", class: "pill", "aria-label": say("header.models"), hidden: !options.length, onchange: choose }, ...options);
+}
+
+/** Its name, and what it is doing if it cannot answer yet. @param {ModelChoice} model */
+export function modelName({ name, stage }) {
+  if (stage === "failed") return say("header.model.failed", { name });
+  return stage === "ready" ? name : say("header.model.not_ready", { name, stage: say(`stage.${stage}`) });
 }
 
 /** @param {string} key */

@@ -97,6 +97,15 @@ export interface Message {
   timing?: Timing | null;
   request?: number | null;
   feedback?: Feedback | null;
+  /** Which models gave the answer. */
+  sources?: Source[];
+}
+
+/** A model: what the page calls it, and what its engine says. */
+export interface Source {
+  name: string;
+  model: string;
+  engine: string;
 }
 
 /** What a visitor says of an answer. */
@@ -118,7 +127,7 @@ export interface TextEvent {
 }
 
 export type TurnEvent = { message: string } & Partial<
-  Pick<Message, "state" | "place" | "eta" | "end" | "error" | "timing" | "request" | "dropped" | "text" | "feedback">
+  Pick<Message, "state" | "place" | "eta" | "end" | "error" | "timing" | "request" | "dropped" | "text" | "feedback" | "sources">
 >;
 
 export interface Chat {
@@ -324,6 +333,8 @@ export interface Events {
 export interface Variant {
   name: string;
   system: string;
+  /** The key of one of several models; none for the usual one. */
+  model?: string;
   sampling: { temperature?: number; top_p?: number; max_tokens?: number; seed?: number };
 }
 

@@ -66,6 +66,7 @@ class PageHeader extends HTMLElement {
   /** Anew only when it says something else: an open menu stays open. */
   drawMenu() {
     const { models, chosen } = engineStatus() ?? {};
+    document.body.toggleAttribute("data-choice", Boolean(models?.length));
     const now = JSON.stringify([models, chosen]);
     if (now === this.menued || !this.menu) return;
     const menu = modelMenu(engineStatus());

@@ -3,45 +3,53 @@
  * The variants that are to be compared, as fields; remembered in this browser. Knows what a variant is made of, not what is done
  * with it.
  *
- * @import {Variant} from "./protocol.js"
+ * @import {ModelChoice, Variant} from "./protocol.js"
  */
 import { make } from "./dom.js";
 import { button, labelled, remember, remembered } from "./evaluation_page.js";
 import { askStatus, offeredVariants } from "./server.js";
+import { modelName } from "./models.js";
 import { say } from "./texts.js";
 
 const REMEMBERED = "batchat.variants";
+const NAME_AT_MOST = 60;
 /** The fields of a variant's sampling, each with its step. */
 const NUMBERS = /** @type {const} */ ({ temperature: "0.05", top_p: "0.01", max_tokens: "1", seed: "1" });
 
 export class VariantEditor {
   /** @type {Variant[]} */
   variants = [];
-  /** The settings that the engine ignores. @type {string[]} */
+  /** @type {ModelChoice[]} */
+  models = [];
+  /** The settings that the one engine ignores; of several each has its own, and the results say so. @type {string[]} */
   ignored = [];
   list = make("div", { class: "variants" });
 
-  /** @param {number} atMost */
-  constructor(atMost) {
+  /**
+   * @param {number} atMost
+   * @param {(models: ModelChoice[]) => void} [onModels]  told which models there are
+   */
+  constructor(atMost, onModels = () => {}) {
     this.atMost = atMost;
+    this.onModels = onModels;
     this.more = button(say("variants.add"), () => this.add(), { id: "add-variant" });
     this.element = make("div", {}, this.list, this.more);
     const kept = remembered(REMEMBERED);
-    this.set(Array.isArray(kept) && kept.length > 1 ? kept : standard());
-    if (!kept) void this.offer();
-    void this.greyOut();
+    this.set(Array.isArray(kept) && kept.length > 1 ? kept : standard([]));
+    void this.offer(!kept);
   }
 
-  /** Once it is known what the engine ignores. */
-  async greyOut() {
-    this.ignored = (await askStatus().catch(() => null))?.ignored ?? [];
-    if (this.ignored.length) this.draw();
-  }
-
-  /** The operator's variants, where there are any. */
-  async offer() {
-    const { variants } = await offeredVariants();
-    if (variants.length > 1) this.set(variants);
+  /**
+   * The models that there are and, to whoever has no variants yet, the operator's or else one for each model.
+   * @param {boolean} anew
+   */
+  async offer(anew) {
+    const [{ models = [], ignored = [] }, { variants }] = await Promise.all([askStatus(), offeredVariants()]);
+    this.models = models;
+    this.ignored = models.length ? [] : ignored;
+    this.onModels(models);
+    if (anew) this.set(variants.length > 1 ? variants : standard(models));
+    else if (models.length || ignored.length) this.draw();
   }
 
   /** @param {Variant[]} variants */
@@ -68,7 +76,7 @@ export class VariantEditor {
 
   /** @param {Variant} variant @param {number} index */
   fields(variant, index) {
-    const name = make("input", { value: variant.name, maxlength: 60, "data-field": "name" });
+    const name = make("input", { value: variant.name, maxlength: NAME_AT_MOST, "data-field": "name" });
     const system = make("textarea", { rows: 2, "data-field": "system" });
     system.value = variant.system;
     name.addEventListener("input", () => this.note(() => (variant.name = name.value)));
@@ -80,7 +88,8 @@ export class VariantEditor {
       this.draw();
     });
     remove.disabled = this.variants.length < 2;
-    return make("fieldset", {}, make("legend", {}, say("variants.one", { n: index + 1 })), labelled(say("variants.name"), name), labelled(say("system.label"), system), make("div", { class: "numbers" }, ...numbers), remove);
+    const model = modelField(this.models, variant.model ?? "", (key) => this.note(() => (variant.model = key)));
+    return make("fieldset", {}, make("legend", {}, say("variants.one", { n: index + 1 })), labelled(say("variants.name"), name), model, labelled(say("system.label"), system), make("div", { class: "numbers" }, ...numbers), remove);
   }
 
   /** @param {Variant} variant @param {keyof typeof NUMBERS} key @param {string} step */
@@ -107,8 +116,24 @@ export class VariantEditor {
   }
 }
 
-/** @returns {Variant[]} */
-function standard() {
+/**
+ * Which of several models answers; nothing where there is no choice.
+ * @param {ModelChoice[]} models
+ * @param {string} chosen  empty for the usual one, which is the first
+ * @param {(key: string) => void} choose
+ */
+export function modelField(models, chosen, choose) {
+  if (!models.length) return null;
+  const gone = chosen && models.every(({ key }) => key !== chosen) ? [make("option", { value: chosen, selected: true }, say("variants.gone", { name: chosen }))] : [];
+  const options = models.map((model) => make("option", { value: model.key, selected: model.key === chosen }, modelName(model)));
+  const field = make("select", { "data-field": "model" }, ...gone, ...options);
+  field.addEventListener("change", () => choose(field.value));
+  return labelled(say("header.models"), field);
+}
+
+/** @param {ModelChoice[]} models @returns {Variant[]} */
+function standard(models) {
+  if (models.length) return models.map(({ key, name }) => ({ name: name.slice(0, NAME_AT_MOST).replaceAll("/", " "), system: "", model: key, sampling: { temperature: 0 } }));
   return [
     { name: say("variants.greedy"), system: "", sampling: { temperature: 0 } },
     { name: say("variants.sampled"), system: "", sampling: { temperature: 0.7 } },

@@ -98,6 +98,37 @@ def test_ask_vote_and_see_who_it_was(browser: Browser, world: tuple[str, Evaluat
     page.context.close()
 
 
+def test_two_engines_are_compared_and_evaluated(browser: Browser, tmp_path: Path) -> None:
+    with served(tmp_path / "data", ["here", "there"]) as (url, world):
+        context = browser.new_context(viewport=DESKTOP, locale="en-US", reduced_motion="reduce")
+        page = context.new_page()
+        page.set_default_timeout(LONG)
+        page.goto(url + "compare")
+        page.locator("details.part").locator("summary").click()
+        names = page.locator("[data-field=name]")
+        expect(names).to_have_count(2)
+        assert [each.input_value() for each in names.all()] == ["here", "there"], "each model is a variant to begin with"
+        models = page.locator("[data-field=model]")
+        assert [each.input_value() for each in models.all()] == ["here", "there"]
+        page.screenshot(path=picture("compare-models"), full_page=True)
+        page.locator("#prompt").fill("say hello")
+        page.locator("#ask").click()
+        page.locator("[data-choice=tie]").click()
+        for name in ("here", "there"):
+            expect(page.locator(".sides article", has_text=f"{name}'s · rule 1.0")).to_have_count(1)
+        names.nth(0).fill("changed")
+        models.nth(0).select_option("there")
+        page.goto(url + "evaluate")
+        expect(models.first).to_have_value("there")
+        page.locator("#prompts").set_input_files(rows(tmp_path))
+        page.screenshot(path=picture("evaluate-models"), full_page=True)
+        page.locator("#start").click()
+        expect(page.locator("#run .state")).to_contain_text("finished", timeout=LONG)
+        asked = {name: engine.asked for name, engine in world.engines.items()}
+        assert asked["here"] == 1 and asked["there"] == 1 + 2 * 14
+        context.close()
+
+
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
 @pytest.mark.parametrize(("theme", "language"), [("light", "en"), ("dark", "ko")])
 def test_nothing_sticks_out(

@@ -13,7 +13,7 @@ from webui.batch.frames import Frames
 from webui.batch.lanes import Lanes
 from webui.batch.latency import latencies
 from webui.batch.rates import SlidingSum
-from webui.batch.request import Request, door_of
+from webui.batch.request import DOORS, Request, door_of, new_id
 from webui.batch.steps import TICKS_AT_MOST, Step
 from webui.engines.seen_from_here import SeenFromHere
 
@@ -346,6 +346,7 @@ def test_there_are_as_many_rows_as_an_engine_elsewhere_answered_at_once_but_not_
 
 
 def test_doors_are_told_apart_by_the_ids_prefix() -> None:
+    assert [door_of(new_id(door)) for door in DOORS] == list(DOORS) and new_id("page") != new_id("page")
     doors = [door_of(id) for id in ("page-1", "demo-1", "evaluation-1", "chatcmpl-1", "cmpl-1")]
     assert doors == ["page", "demo", "evaluation", "api", "api"]
 

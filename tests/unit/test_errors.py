@@ -7,10 +7,32 @@ import logging
 import pytest
 
 from tests.told_engine import World
+from webui import errors
 from webui.conversation import Sampling
-from webui.errors import BadInput, EngineFailed, Internal
+from webui.errors import (
+    BadInput,
+    BadSetting,
+    CannotContinue,
+    EngineFailed,
+    EngineNotReady,
+    EngineRestarting,
+    Internal,
+    NoApiHere,
+    QueueFull,
+    Refusal,
+    ShuttingDown,
+    WebuiError,
+)
 
 log = logging.getLogger("test")
+
+LATER = (EngineNotReady, EngineRestarting, QueueFull, ShuttingDown)  # 503, and asking again helps
+NEVER = (CannotContinue, NoApiHere)  # 501
+
+
+def every_kind() -> list[type[WebuiError]]:
+    """The errors that have a sentence of their own."""
+    return [kind for kind in vars(errors).values() if isinstance(kind, type) and "sentence" in vars(kind)]
 
 
 def test_the_log_has_the_id_and_the_servers_own_words(caplog: pytest.LogCaptureFixture) -> None:
@@ -20,11 +42,19 @@ def test_the_log_has_the_id_and_the_servers_own_words(caplog: pytest.LogCaptureF
     assert error.as_dict()["id"] == error.id != EngineFailed(reason="no memory").id
 
 
-def test_a_refusal_repeats_nobodys_words_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_refusal_bears_no_id_and_repeats_nobodys_words_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     error = BadInput(field="stop", reason="canary7731 is no text")
     error.write_to(log, "POST /api")
-    assert caplog.messages == [f"Error {error.id}, POST /api: bad_input"]
+    assert caplog.messages == ["Refused, POST /api: bad_input"]
+    assert error.as_dict() == {"code": "bad_input", "message": str(error), "params": error.params}
+
+
+@pytest.mark.parametrize("kind", every_kind(), ids=lambda kind: kind.code)
+def test_whoever_asked_can_mend_what_has_a_status_of_theirs(kind: type[WebuiError]) -> None:
+    can = kind in (*LATER, *NEVER) or (kind.http_status < 500 and kind is not BadSetting)
+    assert issubclass(kind, Refusal) == can
+    assert not (issubclass(kind, Refusal) and kind.passing), "what is tried again by itself is the operator's"
 
 
 async def test_an_answer_that_fails_says_the_id_that_the_log_has(caplog: pytest.LogCaptureFixture) -> None:

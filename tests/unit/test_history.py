@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from tests.postgres import Cluster
 from tests.unit.conftest import settled
-from webui.conversation import Conversation, Message, Timing
+from webui.conversation import Conversation, Message, Source, Timing
 from webui.errors import BadSetting, ChatNotFound, HistoryUnavailable
 from webui.history import keeper
 from webui.history.keeper import History
@@ -84,6 +84,7 @@ async def test_what_was_kept_is_there_after_a_restart(database: Path | str) -> N
     one.heading.pinned = True
     answer = one.path()[1]
     answer.timing, answer.dropped = Timing(0.1, 0.2, 0.3, 7, 9), 2
+    answer.sources = (Source("there", "a model", "vLLM 1"), Source("곳", "다른 모델", ""))
     answer.end, answer.error = "failed", {"code": "internal", "message": "Oh.", "params": {"n": 1}}
     first = History(database)
     first.start()
@@ -521,7 +522,13 @@ def test_every_earlier_version_is_brought_up_to_now(database: Path | str, revisi
         assert MigrationContext.configure(connection).get_current_revision() == revision
         id = filled(connection)
     with opened(database) as store:
-        assert texts(store.conversation(id, ME)) == ["Hello fox", "Hi."]
+        kept = store.conversation(id, ME)
+        assert kept is not None and texts(kept) == ["Hello fox", "Hi."]
+        assert [message.sources for message in kept] == [(), ()], "nobody knows which model it was"
+        kept.path()[1].sources = (Source("", "a model", "vLLM 1"),)
+        store.save(records(kept))
+        again = store.conversation(id, ME)
+        assert again is not None and again.path()[1].sources == (Source("", "a model", "vLLM 1"),)
         if revision < "0002_search":  # whose step finds the words of what there is
             assert len(store.search(ME, ["fox"])) == 1
     with engine.connect() as connection:

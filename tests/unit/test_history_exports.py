@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.told_engine import said
 from tests.unit.test_history import Trees, grown, talk
 from webui import exports, imports
-from webui.conversation import Timing
+from webui.conversation import Source, Timing
 from webui.errors import NotAnExport
 
 HOSTILE = (
@@ -104,6 +104,26 @@ def test_our_file_gives_back_how_an_answer_ended() -> None:
     assert [(m.end, m.timing, m.dropped) for m in found] == [(m.end, m.timing, m.dropped) for m in answers]
 
 
+def test_our_files_say_which_model_gave_an_answer() -> None:
+    one = talk("Hello", "Hi")
+    one.path()[1].sources = (Source("there", "<b>M</b>", "vLLM 1"), Source("N", "N", "vLLM 1"))
+    (back,) = imports.read(exports.as_json([one]), "me")
+    assert back.path()[1].sources == one.path()[1].sources and back.path()[0].sources == ()
+    one.path()[1].sources = (Source("<b>M</b>", "M", ""),)
+    assert "## The model (<b>M</b>)\n" in exports.as_markdown(one, WORDS) and "## You\n" in exports.as_markdown(one, WORDS)
+    assert "<h2>The model (&lt;b&gt;M&lt;/b&gt;)</h2>" in exports.as_html(one, WORDS)
+
+
+def test_what_a_file_says_of_models_is_bounded() -> None:
+    said = [{"model": "a\nb" * 500, "name": 3}, "x", {"model": ""}, None, *[{"model": str(n)} for n in range(20)]]
+    messages = [{"role": "user", "text": "q", "id": "q"}, {"role": "assistant", "text": "a", "parent": "q", "sources": said}]
+    content = json.dumps({"format": exports.FORMAT, "version": 1, "conversations": [{"messages": messages}]})
+    (back,) = imports.read(content.encode(), "me")
+    first, *others = back.path()[1].sources
+    assert len(first.model) == imports.NAME_AT_MOST and "\n" not in first.model and first.name == ""
+    assert [source.model for source in others] == ["0", "1", "2", "3"]
+
+
 def test_open_webuis_file() -> None:
     messages = {
         "q": {
@@ -188,7 +208,7 @@ SHAPED = st.fixed_dictionaries(
                     st.fixed_dictionaries(
                         {"role": st.sampled_from(["user", "assistant", "system"]) | JSON, "text": st.text(max_size=5) | JSON},
                         optional={"id": st.sampled_from("abc"), "parent": st.sampled_from("abc") | JSON, "end": JSON,
-                                  "created": JSON, "timing": JSON, "dropped": JSON},
+                                  "created": JSON, "timing": JSON, "dropped": JSON, "sources": JSON},
                     ), max_size=6)},
                 optional={"choices": JSON, "title": JSON, "pinned": JSON, "named": JSON, "updated": JSON},
             ), max_size=3),

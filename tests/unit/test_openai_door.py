@@ -350,9 +350,12 @@ def test_admission_counts_what_is_in_and_nothing_else(requests: list[tuple[str, 
             assert admission.in_flight(owner) == sum(n for name, n, _ in inside if name == owner)
 
 
-async def test_the_page_says_when_to_come_back_too() -> None:
-    app = App(Settings(max_waiting=0, data_dir=NONE))
+@pytest.mark.parametrize(
+    ("limit", "status", "code"), [({"max_waiting": 0}, 503, "queue_full"), ({"max_turns": 0}, 429, "too_many_turns")]
+)
+async def test_the_page_says_when_to_come_back_too(limit: dict[str, int], status: int, code: str) -> None:
+    app = App(Settings(**limit, data_dir=NONE))  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app.asgi), base_url="http://testserver") as client:
         refused = await client.post(f"/api/chats/{'0' * 32}/messages", json={"text": "Hello!"}, headers={"x-batchat": "1"})
-    assert refused.status_code == 503 and refused.json()["error"]["code"] == "queue_full"
+    assert refused.status_code == status and refused.json()["error"]["code"] == code
     assert int(refused.headers["retry-after"]) > 0

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -10,7 +13,10 @@ import pytest
 
 from tests.faulty_server import ANSWER, faulty_server, says
 from tests.told_engine import ToldEngine
+from webui.channel import Mailbox
+from webui.conversation import Sampling, Source
 from webui.data_folder import NONE
+from webui.engines.base import Piece
 from webui.engines.registry import Registry
 from webui.errors import BadSetting, UnknownModel
 from webui.server.app import App
@@ -105,17 +111,28 @@ async def test_a_named_model_is_the_only_one() -> None:
             await registry.stop()
 
 
-async def test_a_turn_goes_to_the_engine_that_it_names(tmp_path: Path) -> None:
-    settings = read(tmp_path, TWO.replace("port = 1", f'data_dir = "{NONE}"'))
-    app = App(settings)
+@contextlib.asynccontextmanager
+async def two_told_engines(folder: Path) -> AsyncIterator[tuple[App, dict[str, ToldEngine], httpx.AsyncClient]]:
+    """The app before two engines that say what they are told, and a browser."""
+    app = App(read(folder, TWO.replace("port = 1", f'data_dir = "{NONE}"')))
     told = {backend.key: ToldEngine() for backend in app.registry}
     for backend in app.registry:
+        told[backend.key].info = replace(ToldEngine.info, model=f"model {backend.key}")
         backend.supervisor._factory = lambda report, key=backend.key: _given(told[key])  # type: ignore[misc]
     app.registry.start()
     for backend in app.registry:
         await asyncio.wait_for(backend.supervisor.ready(), 60)
     transport = httpx.ASGITransport(app.asgi)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test", headers={GUARD: "1"}) as http:
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url="http://test", headers={GUARD: "1"}) as http:
+            yield app, told, http
+    finally:
+        await app.chats.close(0)
+        await app.registry.stop()
+
+
+async def test_a_turn_goes_to_the_engine_that_it_names(tmp_path: Path) -> None:
+    async with two_told_engines(tmp_path) as (_, told, http):
         for number, key in enumerate(("there", "here", "")):
             chat = f"/api/chats/{number:032x}"
             sent = await http.post(f"{chat}/messages", json={"text": f"to {key}", "model": key})
@@ -126,8 +143,34 @@ async def test_a_turn_goes_to_the_engine_that_it_names(tmp_path: Path) -> None:
             while (len(told["there"].prompts), len(told["here"].prompts)) != (1, 2):
                 await asyncio.sleep(0.01)
     assert "to there" in told["there"].prompts[0]
-    await app.chats.close(0)
-    await app.registry.stop()
+
+
+async def test_an_answer_says_which_model_gave_it(tmp_path: Path) -> None:
+    async with two_told_engines(tmp_path) as (app, told, _):
+        backends = {backend.key: backend for backend in app.registry}
+        chat = await app.chats.library.open("a" * 32, "me")
+        chat.channel.join(Mailbox())
+
+        async def ended(*pieces: Piece, by: str) -> None:
+            for piece in pieces:
+                await told[by].say(piece.text, piece.end)
+            assert chat.turn is not None
+            await chat.turn.wait()
+
+        answer = await app.chats.send(chat, "Hello", "", Sampling(), backend=backends["there"])
+        await ended(Piece("cut "), Piece("", "length"), by="there")
+        there, here = (Source(key, f"model {key}", "told") for key in ("there", "here"))
+        assert answer.sources == (there,)
+        await app.chats.go_on(chat, answer.id, "", Sampling(), backends["here"])
+        await ended(Piece("short", "length"), by="here")
+        assert answer.sources == (there, here), "a model that goes on does not hide who began"
+        await app.chats.go_on(chat, answer.id, "", Sampling(), backends["here"])
+        await ended(Piece(".", "stop"), by="here")
+        assert (answer.text, answer.sources) == ("cut short.", (there, here))
+        other = await app.chats.regenerate(chat, answer.id, "", Sampling(), backends["here"])
+        await ended(Piece("whole", "stop"), by="here")
+        assert other.sources == (here,) and answer.sources == (there, here)
+        assert chat.view()["messages"][1]["sources"] == [{"name": "here", "model": "model here", "engine": "told"}]
 
 
 async def _given(engine: ToldEngine) -> ToldEngine:

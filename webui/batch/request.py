@@ -6,6 +6,7 @@ It does not know which lane others have, nor any text.
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,15 +17,16 @@ State = Literal["waiting", "prefill", "decode", "ended"]
 
 DOORS: tuple[Door, ...] = ("page", "api", "evaluation", "demo")
 ENDS: tuple[End, ...] = ("stop", "length", "aborted", "failed")
-DOOR_PREFIXES: dict[str, Door] = {"page-": "page", "evaluation-": "evaluation", "demo-": "demo"}
+
+
+def new_id(door: Door) -> str:
+    """An id for the engine, which tells the door that a request came through."""
+    return f"{door}-{secrets.token_hex(8)}"
 
 
 def door_of(engine_id: str) -> Door:
-    """The door that a request came through, as told by the prefix of its id; whatever bears none of ours is the API's."""
-    for prefix, door in DOOR_PREFIXES.items():
-        if engine_id.startswith(prefix):
-            return door
-    return "api"
+    """The door that a request came through, as its id tells; whatever bears none of ours is the API's."""
+    return next((door for door in DOORS if engine_id.startswith(f"{door}-")), "api")
 
 
 @dataclass(slots=True)

@@ -20,11 +20,11 @@ from typing import Any, cast
 from webui.batch.board import Board
 from webui.batch.server_load import ServerLoads, published
 from webui.conversation import Sampling
-from webui.engines.base import EngineInfo, Piece, Priority, Report
+from webui.engines.base import EngineInfo, Report
+from webui.engines.elsewhere import EngineElsewhere
 from webui.engines.messages import ServerTokenizer, Turns
 from webui.engines.openai_client import OpenAIServer, RemoteModel
-from webui.engines.seen_from_here import SeenFromHere
-from webui.engines.watch import Watch
+from webui.engines.seen_from_here import SeenRequest
 from webui.errors import CannotContinue, ConnectionBroken, ModelNotServed, WebuiError
 from webui.prompt import Prompt
 from webui.settings import Settings
@@ -119,44 +119,32 @@ class OpenAIEngines:
         return OpenAIEngine(server, info, able, self._board, urls)
 
 
-class OpenAIEngine:
-    """A connection to one model of a server, which is looked at as long as it lives."""
+class OpenAIEngine(EngineElsewhere):
+    """A connection to one model of a server."""
 
     def __init__(self, server: OpenAIServer, info: EngineInfo, able: Abilities, board: Board, urls: Sequence[str]) -> None:
-        self.info = info
+        super().__init__(info, board)
         self.tokenizer = ServerTokenizer(self._ids, info.context)
         self._server = server
         self._able = able
         self._board = board
         self._urls = urls
-        self._seen = SeenFromHere(board, info.device)
-        self._watch = Watch(self._has_model, f"look at {info.device}")
         self._reading = asyncio.create_task(self._read(), name=f"figures of {info.device}")
 
-    @property
-    def alive(self) -> bool:
-        """See `Engine`."""
-        return self._watch.alive
-
-    async def generate(
-        self, request_id: str, prompt: Prompt, sampling: Sampling, priority: Priority = Priority.VISITOR
-    ) -> AsyncIterator[Piece]:
-        """See `Engine`. A server's line takes no priority from here."""
+    async def _answer(self, request_id: str, prompt: Prompt, sampling: Sampling, seen: SeenRequest) -> AsyncIterator[str]:
         body = {"model": self.info.model, "messages": prompt.messages, "stream": True, **self._options(prompt.messages)}
         body |= parameters(sampling, self._able.ignored, self._able.is_vllm)
-        with self._seen.request(request_id, len(prompt.ids), priority) as seen:
-            try:
-                async with contextlib.aclosing(self._server.chat(body)) as parts:  # type: ignore[type-var]
-                    async for part in parts:
-                        if part.text or part.tokens > seen.tokens:
-                            seen.gave(max(0, part.tokens - seen.tokens), part.prompt_tokens)
-                        seen.end = part.end or seen.end
-                        if part.text:
-                            yield Piece(part.text)
-                yield Piece("", seen.end)
-            except ConnectionBroken:
-                self._watch.doubt()
-                raise
+        try:
+            async with contextlib.aclosing(self._server.chat(body)) as parts:  # type: ignore[type-var]
+                async for part in parts:
+                    if part.text or part.tokens > seen.tokens:
+                        seen.gave(max(0, part.tokens - seen.tokens), part.prompt_tokens)
+                    seen.end = part.end or seen.end
+                    if part.text:
+                        yield part.text
+        except ConnectionBroken:
+            self._watch.doubt()
+            raise
 
     def _options(self, messages: Turns) -> dict[str, Any]:
         """What only vLLM is asked, or whoever understands it."""
@@ -182,7 +170,7 @@ class OpenAIEngine:
             return None
         return await self._server.tokenize(self.info.model, messages, **self._continuing(messages))
 
-    async def _has_model(self) -> bool:
+    async def _is_well(self) -> bool:
         try:
             return self.info.model in [model.id for model in await self._server.models()]
         except WebuiError:
@@ -197,10 +185,10 @@ class OpenAIEngine:
             await asyncio.sleep(READ_EVERY)
 
     async def shutdown(self) -> None:
-        """See `Engine`. The server goes on; this app's requests to it are ended."""
+        """See `Engine`."""
         self._reading.cancel()
         await asyncio.gather(self._reading, return_exceptions=True)
-        await self._watch.stop()
+        await super().shutdown()
         await self._server.close()
 
 

@@ -22,10 +22,10 @@ from typing import Any, cast
 from webui.background import in_background
 from webui.batch.board import Board
 from webui.conversation import End, Sampling
-from webui.engines.base import EngineInfo, Piece, Priority, Report
+from webui.engines.base import EngineInfo, Report
+from webui.engines.elsewhere import EngineElsewhere
 from webui.engines.model_check import explain
-from webui.engines.seen_from_here import SeenFromHere, SeenRequest
-from webui.engines.watch import Watch
+from webui.engines.seen_from_here import SeenRequest
 from webui.errors import (
     ClientMissing,
     ConnectionBroken,
@@ -123,12 +123,11 @@ class TritonEngines:
             },
             cannot=CANNOT,
         )
-        seen = SeenFromHere(self._board, info.device)
-        return TritonEngine(client, url, release, info, self._tokenizer, seen, self._settings.stall_after)
+        return TritonEngine(client, url, release, info, self._tokenizer, self._board, self._settings.stall_after)
 
 
-class TritonEngine:
-    """A connection to one model of a Triton server, which is looked at as long as it lives."""
+class TritonEngine(EngineElsewhere):
+    """A connection to one model of a Triton server."""
 
     def __init__(
         self,
@@ -137,43 +136,32 @@ class TritonEngine:
         release: Release,
         info: EngineInfo,
         tokenizer: Any,
-        seen: SeenFromHere,
+        board: Board,
         stall_after: float,
     ) -> None:
-        self.info = info
+        super().__init__(info, board)
         self.tokenizer: Tokenizer = tokenizer
         self._client = client
         self._url = url
         self._release = release
         self._bos = leading_bos(tokenizer)
-        self._seen = seen
         self._stall_after = stall_after
-        self._watch = Watch(self._answers, "look at the Triton server")
 
-    @property
-    def alive(self) -> bool:
-        """See `Engine`."""
-        return self._watch.alive
-
-    async def generate(
-        self, request_id: str, prompt: Prompt, sampling: Sampling, priority: Priority = Priority.VISITOR
-    ) -> AsyncIterator[Piece]:
-        """See `Engine`. Each request has a stream of its own: an error in one names no request. It takes no priority."""
+    async def _answer(self, request_id: str, prompt: Prompt, sampling: Sampling, seen: SeenRequest) -> AsyncIterator[str]:
+        """Each request has a stream of its own: an error in one names no request."""
         text = prompt.text.removeprefix(self._bos)
         longest = self._longest(sampling, len(prompt.ids))
         answer = Answer(self._release, text)
-        with self._seen.request(request_id, len(prompt.ids), priority) as seen:
-            inputs = self._inputs(text, parameters(sampling, longest))
-            async with contextlib.aclosing(self._responses(request_id, inputs)) as responses:  # type: ignore[type-var]
-                async for response in responses:
-                    piece = answer.take(response)
-                    seen.gave(answer.new_tokens, answer.prompt_tokens)
-                    if piece:
-                        yield Piece(piece)
-            if not self._release.token_counts:
-                seen.gave(self._count(answer.text) - seen.tokens)
-            seen.end = answer.end or self._guess(seen, longest)
-            yield Piece("", seen.end)
+        inputs = self._inputs(text, parameters(sampling, longest))
+        async with contextlib.aclosing(self._responses(request_id, inputs)) as responses:  # type: ignore[type-var]
+            async for response in responses:
+                piece = answer.take(response)
+                seen.gave(answer.new_tokens, answer.prompt_tokens)
+                if piece:
+                    yield piece
+        if not self._release.token_counts:
+            seen.gave(self._count(answer.text) - seen.tokens)
+        seen.end = answer.end or self._guess(seen, longest)
 
     def _longest(self, sampling: Sampling, prompt_tokens: int) -> int:
         room = max(1, self.info.context - prompt_tokens)
@@ -231,15 +219,15 @@ class TritonEngine:
         finally:
             stream.cancel()  # leaving the iteration alone would let the server go on
 
-    async def _answers(self) -> bool:
+    async def _is_well(self) -> bool:
         try:
             return bool(await self._client.is_model_ready(self.info.model, client_timeout=ANSWERS_WITHIN))
         except Exception:  # whatever it is, the server did not say that it is well
             return False
 
     async def shutdown(self) -> None:
-        """See `Engine`. The server goes on; this app's requests to it are cancelled."""
-        await self._watch.stop()
+        """See `Engine`."""
+        await super().shutdown()
         await self._client.close()
 
 

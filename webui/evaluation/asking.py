@@ -6,12 +6,12 @@ nor scores.
 
 from __future__ import annotations
 
-import secrets
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 from webui.batch.board import Board
-from webui.batch.request import Request
+from webui.batch.request import Request, new_id
 from webui.conversation import Message, Sampling
 from webui.engines.base import Engine, Priority
 from webui.engines.supervisor import Supervisor
@@ -19,7 +19,8 @@ from webui.errors import EngineStopped, WebuiError
 from webui.evaluation.runs import Answer, Ask, times_of
 from webui.prompt import Prompt
 
-EVALUATION_REQUEST = "evaluation-"  # begins the id of each request of this kind
+log = logging.getLogger(__name__)
+
 TRIES = 3  # while the engine dies under a question
 
 MakePrompt = Callable[[Engine, Sequence[Message], str, Sampling], Awaitable[Prompt]]
@@ -46,17 +47,20 @@ class Asking:
             WebuiError: if there is no engine, and will be none.
         """
         answer = Answer(ask.key, ask.about)
+        failure: WebuiError | None = None
         for _ in range(TRIES):
             engine = await self._supervisor.ready()
             try:
                 await self._answer(engine, ask, answer)
-                answer.error = None
-                break
+                return answer
             except EngineStopped as error:
-                answer.error = error.as_dict()
+                failure = error
             except WebuiError as error:
-                answer.error = error.as_dict()
+                failure = error
                 break
+        assert failure is not None
+        failure.write_to(log, "an answer of an evaluation")
+        answer.error = failure.as_dict()
         return answer
 
     async def _answer(self, engine: Engine, ask: Ask, answer: Answer) -> None:
@@ -73,7 +77,7 @@ class Asking:
 
     async def pieces(self, engine: Engine, prompt: Prompt, sampling: Sampling):  # type: ignore[no-untyped-def]
         """The pieces of one answer, each with what the board knows of its request."""
-        id = EVALUATION_REQUEST + secrets.token_hex(8)
+        id = new_id("evaluation")
         request: Request | None = None
         async with aclosing(engine.generate(id, prompt, sampling, Priority.EVALUATION)) as pieces:  # type: ignore[type-var]
             async for piece in pieces:

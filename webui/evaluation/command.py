@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from webui.data_folder import NONE
-from webui.errors import WebuiError
+from webui.errors import UnknownModel, WebuiError
 from webui.evaluation.folder import CONCURRENCY, WARM_UP, Folder, Plan, checked_scores
 from webui.evaluation.judge import RUBRIC, Judge
 from webui.evaluation.prompts import Prompts, read_path
@@ -122,13 +122,25 @@ Phase = tuple[Settings, list[Variant], bool]
 
 def _phases(plan: Plan, settings: Settings) -> Iterator[Phase]:
     """Each engine once, in the order in which its first variant comes; the judge last."""
-    settings = replace(settings, data_dir=NONE, database_url=None)
     engines: dict[Settings, list[Variant]] = {}
     for variant in plan.variants:
-        engines.setdefault(with_values(settings, variant.engine, variant.name), []).append(variant)
+        engines.setdefault(_engine_of(variant, settings), []).append(variant)
     yield from ((engine, variants, False) for engine, variants in engines.items())
     if plan.judge is not None:
-        yield with_values(settings, plan.judge.variant.engine, JUDGE), [plan.judge.variant], True
+        yield _engine_of(plan.judge.variant, settings), [plan.judge.variant], True
+
+
+def _engine_of(variant: Variant, settings: Settings) -> Settings:
+    """The settings of a variant's engine: of the one that it names, or of the usual one, with its own in their place.
+
+    Raises:
+        UnknownModel, BadSetting
+    """
+    several = dict(settings.engines or (("", settings),))
+    if variant.model and variant.model not in several:
+        raise UnknownModel(model=variant.model)
+    named = several.get(variant.model) or next(iter(several.values()))
+    return with_values(replace(named, engines=(), data_dir=NONE, database_url=None), variant.engine, variant.name)
 
 
 def _run_phase(folder: Folder, settings: Settings, variants: list[Variant], judge: bool) -> bool:

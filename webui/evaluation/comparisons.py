@@ -7,6 +7,7 @@ nor how an answer is drawn.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import re
 import secrets
@@ -17,17 +18,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from webui.background import in_background
-from webui.batch.board import Board
 from webui.batch.request import Request
 from webui.conversation import End, Message, Timing
 from webui.engines.base import EngineInfo
-from webui.engines.supervisor import Supervisor
 from webui.errors import BadInput, EvaluationNotFound, Internal, WebuiError
 from webui.evaluation.asking import Asking, MakePrompt
-from webui.evaluation.evaluations import check_own_engine
+from webui.evaluation.evaluations import Find, check_engine
 from webui.evaluation.variants import Variant, checked
 from webui.evaluation.votes import Votes, pseudonym, table
 from webui.history.records import Vote
+
+log = logging.getLogger(__name__)
 
 SIDES = range(2, 5)
 KEPT = 1000  # comparisons that have not been voted on yet
@@ -45,6 +46,7 @@ class Side:
     end: End | None = None
     error: dict[str, Any] | None = None
     timing: Timing | None = None
+    info: EngineInfo | None = None
 
 
 @dataclass(slots=True)
@@ -56,7 +58,6 @@ class Comparison:
     prompt: str
     tags: list[str]
     sides: list[Side]
-    info: EngineInfo | None = None
     asked: float = field(default_factory=time.time)
 
     @property
@@ -69,14 +70,14 @@ class Comparisons:
     """Those that are going on, and the votes.
 
     Args:
-        supervisor, board, prompt: the engine, its requests' times, and what makes prompts.
+        backend: finds an engine by its name; the usual one for an empty name.
+        prompt: makes prompts.
         votes: keeps the votes.
     """
 
-    def __init__(self, supervisor: Supervisor, board: Board, prompt: MakePrompt, votes: Votes) -> None:
-        self._supervisor = supervisor
+    def __init__(self, backend: Find, prompt: MakePrompt, votes: Votes) -> None:
+        self._backend = backend
         self._prompt = prompt
-        self._asking = Asking(supervisor, board, prompt)
         self._votes = votes
         self._open: OrderedDict[str, Comparison] = OrderedDict()
 
@@ -84,12 +85,12 @@ class Comparisons:
         """Draws the order of the sides.
 
         Raises:
-            BadInput
+            BadInput, UnknownModel
         """
         if not prompt.strip() or len(prompt) > TEXT_AT_MOST:
             raise BadInput(field="prompt", reason=f"a text of 1 to {TEXT_AT_MOST} characters is wanted")
         for variant in checked(variants, SIDES.start, SIDES.stop - 1):
-            check_own_engine(variant)
+            check_engine(variant, self._backend)
         sides = [Side(variant) for variant in random.SystemRandom().sample(list(variants), len(variants))]
         comparison = Comparison(secrets.token_hex(16), owner, prompt, tags, sides)
         self._open[comparison.id] = comparison
@@ -115,23 +116,25 @@ class Comparisons:
     async def _answer(self, comparison: Comparison, number: int, events: asyncio.Queue[dict[str, Any]]) -> None:
         side = comparison.sides[number]
         try:
-            engine = await self._supervisor.ready()
-            comparison.info = engine.info
             variant = side.variant
+            backend = self._backend(variant.model)
+            engine = await backend.supervisor.ready()
+            side.info = engine.info
             prompt = await self._prompt(engine, [Message("user", comparison.prompt)], variant.system, variant.sampling)
             request: Request | None = None
             end: End | None = None
-            async for piece, known in self._asking.pieces(engine, prompt, variant.sampling):
+            asking = Asking(backend.supervisor, backend.board, self._prompt)
+            async for piece, known in asking.pieces(engine, prompt, variant.sampling):
                 request, end = known, piece.end
                 side.text += piece.text
                 events.put_nowait({"side": number, "text": piece.text})
             side.timing = None if request is None else request.timing()
             side.end = end
         except WebuiError as error:
-            side.error = error.as_dict()
+            _fail(side, error)
         except Exception:
-            side.error = Internal().as_dict()
-            raise
+            log.exception("An answer of a comparison failed.")
+            _fail(side, Internal())
         finally:
             events.put_nowait({"side": number, "end": side.end, "error": side.error})
 
@@ -160,7 +163,7 @@ class Comparisons:
         if not comparison.over:
             raise BadInput(field="choice", reason="the answers are still being written")
         del self._open[comparison.id]
-        sides = [_told(side, comparison.info) for side in comparison.sides]
+        sides = [_told(side) for side in comparison.sides]
         void = any(side["error"] is not None or side["names_itself"] for side in sides)
         kept = [{name: value for name, value in side.items() if name != "names_itself"} for side in sides]
         voter = pseudonym(comparison.owner)
@@ -175,7 +178,13 @@ class Comparisons:
         return await in_background(lambda: table(votes, tag))
 
 
-def _told(side: Side, info: EngineInfo | None) -> dict[str, Any]:
+def _fail(side: Side, error: WebuiError) -> None:
+    error.write_to(log, "an answer of a comparison")
+    side.error = error.as_dict()
+
+
+def _told(side: Side) -> dict[str, Any]:
+    info = side.info
     names = [side.variant.name, *([info.model] if info else [])]
     return {
         "variant": side.variant.name,

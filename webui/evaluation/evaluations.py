@@ -1,7 +1,7 @@
-"""The runs that were started on the page: each one's folder, and what is asked of the app's own engine just now.
+"""The runs that were started on the page: each one's folder, and what is asked of the app's engines just now.
 
-A run belongs to the visitor who started it. Its rows yield to everybody: they have the priority of evaluations, and one lane is
-left free, so that a visitor who comes need not wait for a row to end. It does not know HTTP.
+A run belongs to the visitor who started it. Its rows yield to everybody: they have the priority of evaluations, and one lane of
+each engine is left free, so that a visitor who comes need not wait for a row to end. It does not know HTTP.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from webui.background import in_background
-from webui.batch.board import Board
-from webui.engines.supervisor import Supervisor
+from webui.engines.registry import Backend
 from webui.errors import BadInput, EvaluationNotFound, EvaluationUnkept, WebuiError
 from webui.evaluation.asking import Asking, MakePrompt
 from webui.evaluation.folder import Folder, Plan
@@ -32,7 +31,6 @@ from webui.evaluation.results import Rating
 from webui.evaluation.runs import Answer, Ask, Journal, Progress, Run, State
 from webui.evaluation.scores import fitting
 from webui.evaluation.variants import Variant
-from webui.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +41,9 @@ JUDGE = "judge"
 _ID = re.compile(r"[0-9a-f]{16}")
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 WORDS_AT_MOST = 4000  # of each of two answers whose words are compared
+
+
+Find = Callable[[str], Backend]
 
 
 class Evaluation:
@@ -114,18 +115,19 @@ class Evaluations:
     """All runs of the page.
 
     Args:
-        supervisor, board, prompt: the engine, its requests' times, and what makes prompts.
-        settings: of the engine, and how many rows may be in it at once.
+        backend: finds an engine by its name; the usual one for an empty name.
+        prompt: makes prompts.
+        at_once: rows of all runs that may be in one engine; None: as many as it has lanes, but one.
         path: the folder for the runs' folders; None keeps them as long as the app lives.
     """
 
-    def __init__(self, supervisor: Supervisor, board: Board, prompt: MakePrompt, settings: Settings, path: Path | None) -> None:
-        self._supervisor = supervisor
-        self._asking = Asking(supervisor, board, prompt)
-        self._settings = settings
+    def __init__(self, backend: Find, prompt: MakePrompt, at_once: int | None, path: Path | None) -> None:
+        self._backend = backend
+        self._prompt = prompt
+        self._at_once = at_once
         self._passing = tempfile.TemporaryDirectory(prefix="batchat-evaluations-") if path is None else None
         self._path = path or Path(self._passing.name if self._passing else "")
-        self._places: asyncio.Semaphore | None = None
+        self._places: dict[Backend, asyncio.Semaphore] = {}
         self._known: dict[str, Evaluation] = {}
 
     # What a visitor may do
@@ -153,7 +155,7 @@ class Evaluations:
             name, content: the file's.
 
         Raises:
-            BadInput
+            BadInput, UnknownModel
         """
         prompts = read(name, content)
         if not prompts.rows:
@@ -167,7 +169,7 @@ class Evaluations:
         plan = Plan.of({**values, "name": values.get("name") or name, "owner": owner}, prompts.rows)
         judge = [plan.judge.variant] if plan.judge else []
         for variant in [*plan.variants, *judge]:
-            check_own_engine(variant)
+            check_engine(variant, self._backend)
         return Folder.make(self._path / secrets.token_hex(8), plan, prompts)
 
     def of(self, owner: str) -> list[Evaluation]:
@@ -236,41 +238,43 @@ class Evaluations:
         folder, plan = evaluation.folder, evaluation.folder.plan
         try:
             with contextlib.closing(Journal(folder.journal)) as journal:
-                info, model = (await self._supervisor.ready()).info, await in_background(self._fingerprint)
-                names = [variant.name for variant in plan.variants] + ([JUDGE] if plan.judge else [])
-                folder.engines = {name: engine_provenance(info, model) for name in names}
+                backends = {each.name: self._backend(each.model) for each in plan.variants}
+                if plan.judge is not None:
+                    backends[JUDGE] = self._backend(plan.judge.variant.model)
+                folder.engines = {name: await _provenance(backend) for name, backend in backends.items()}
                 folder.save()
-                asks = [ask for each in plan.variants for ask in plan.asks(folder.prompts.rows, each, model)]
-                if await self._ask(evaluation, asks, journal) and plan.judge is not None:
-                    await self._ask(evaluation, folder.judge_asks(), journal)
+                models = {name: engine["fingerprint"] for name, engine in folder.engines.items()}
+                asks = [ask for each in plan.variants for ask in plan.asks(folder.prompts.rows, each, models[each.name])]
+                if await self._ask(evaluation, asks, journal, backends) and plan.judge is not None:
+                    await self._ask(evaluation, folder.judge_asks(), journal, backends)
         except WebuiError as error:
-            evaluation.error = error.as_dict()
+            _fail(evaluation, error)
         except OSError as error:
-            log.error("An evaluation cannot go on: %s", error)
-            evaluation.error = EvaluationUnkept(reason=error.strerror or error).as_dict()
+            _fail(evaluation, EvaluationUnkept(reason=error.strerror or error))
         finally:
             evaluation.run = None
 
-    async def _ask(self, evaluation: Evaluation, asks: Sequence[Ask], journal: Journal) -> bool:
-        """Whether all of them were asked, and it was not cancelled meanwhile."""
+    async def _ask(
+        self, evaluation: Evaluation, asks: Sequence[Ask], journal: Journal, backends: Mapping[str, Backend]
+    ) -> bool:
+        """Whether all of them were asked, each of its variant's engine or the judge's, and it was not cancelled meanwhile."""
         plan = evaluation.folder.plan
-        evaluation.run = Run(asks, journal, self._one, plan.concurrency, plan.warm_up)
+
+        async def one(ask: Ask) -> Answer:
+            return await self._one(ask, backends[ask.about.get("variant", JUDGE)])
+
+        evaluation.run = Run(asks, journal, one, plan.concurrency, plan.warm_up)
         await evaluation.run.run()
         return evaluation.run.state == "finished"
 
-    async def _one(self, ask: Ask) -> Answer:
-        async with await self._place():
-            return await self._asking(ask)
+    async def _one(self, ask: Ask, backend: Backend) -> Answer:
+        async with await self._place(backend):
+            return await Asking(backend.supervisor, backend.board, self._prompt)(ask)
 
-    async def _place(self) -> asyncio.Semaphore:
-        """What lets so many rows of all runs into the engine at once."""
-        if self._places is None:
-            lanes = (await self._supervisor.ready()).info.lanes
-            self._places = asyncio.Semaphore(self._settings.evaluation_concurrency or _but_one(lanes))
-        return self._places
-
-    def _fingerprint(self) -> str:
-        return fingerprint(self._settings)
+    async def _place(self, backend: Backend) -> asyncio.Semaphore:
+        """What lets so many rows of all runs into an engine at once."""
+        lanes = (await backend.supervisor.ready()).info.lanes
+        return self._places.setdefault(backend, asyncio.Semaphore(self._at_once or _but_one(lanes)))
 
     async def _end(self, evaluation: Evaluation) -> None:
         if evaluation.task is not None:
@@ -289,10 +293,27 @@ def _but_one(lanes: int) -> int:
     return max(1, lanes - 1) if lanes else ELSEWHERE
 
 
-def check_own_engine(variant: Variant) -> None:
-    """Raises BadInput for a variant with an engine of its own: the page has the app's."""
+def _fail(evaluation: Evaluation, error: WebuiError) -> None:
+    error.write_to(log, "an evaluation")
+    evaluation.error = error.as_dict()
+
+
+async def _provenance(backend: Backend) -> dict[str, Any]:
+    """Where an engine's answers come from, once it is ready."""
+    info = (await backend.supervisor.ready()).info
+    return engine_provenance(info, await in_background(lambda: fingerprint(backend.settings)))
+
+
+def check_engine(variant: Variant, backend: Find) -> None:
+    """Whether a variant's engine is one of the app's.
+
+    Raises:
+        BadInput: for one with settings of its own.
+        UnknownModel
+    """
     if variant.engine:
         raise BadInput(field=variant.name, reason="an engine of its own can be had with `python launch.py evaluate` alone")
+    backend(variant.model)
 
 
 def differences(first: str, second: str) -> list[tuple[str, str]]:

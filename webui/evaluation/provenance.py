@@ -25,8 +25,10 @@ def fingerprint(settings: Settings) -> str:
 
     Blocks for about two seconds per GB of a folder.
     """
-    if settings.engine != "local":
-        return f"{settings.engine} {settings.url} {settings.model_name}"
+    if settings.engine == "openai":
+        return f"openai {settings.base_url} {settings.said('model') or ''}".rstrip()
+    if settings.engine == "triton":
+        return f"triton {settings.url} {settings.model_name}"
     if Path(settings.model).is_dir():
         return "sha256 " + _folder_hash(Path(settings.model).resolve())
     return f"{settings.model}@{_commit(settings.model, settings.revision) or settings.revision or 'main'}"

@@ -26,12 +26,14 @@ class Variant:
     """One of those that are compared.
 
     Attributes:
-        engine: settings that differ from the app's own; empty: the engine that is running, or is configured.
+        model: which of several engines answers, by the name that the page's menu has for it; empty: the usual one.
+        engine: settings that differ from that engine's own; empty: the engine as it is running, or is configured.
     """
 
     name: str
     system: str = ""
     sampling: Sampling = GREEDY
+    model: str = ""
     engine: Mapping[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
@@ -40,6 +42,7 @@ class Variant:
             "name": self.name,
             "system": self.system,
             "sampling": self.sampling.as_dict(),
+            "model": self.model,
             "engine": dict(self.engine),
         }
 
@@ -48,27 +51,27 @@ class Variant:
         """Reads what a file or a page says.
 
         Args:
-            values: name, system, sampling, engine.
+            values: name, system, sampling, model, engine.
             name: if the values have none.
 
         Raises:
             BadInput: naming the field.
         """
         for key in values:
-            if key not in ("name", "system", "sampling", "engine"):
-                raise BadInput(field=key, reason="a variant has a name, system, sampling and engine")
-        name, system = values.get("name", name), values.get("system", "")
+            if key not in ("name", "system", "sampling", "model", "engine"):
+                raise BadInput(field=key, reason="a variant has a name, system, sampling, model and engine")
+        name, system, model = values.get("name", name), values.get("system", ""), values.get("model", "")
         sampling, engine = values.get("sampling", {}), values.get("engine", {})
         if not isinstance(name, str) or not NAME.fullmatch(name.strip()):
             raise BadInput(field="name", reason="a variant's name has 1 to 60 characters, and no slash")
-        if not isinstance(system, str):
-            raise BadInput(field="system", reason="a text is wanted")
+        if not isinstance(system, str) or not isinstance(model, str):
+            raise BadInput(field="model" if isinstance(system, str) else "system", reason="a text is wanted")
         if not isinstance(sampling, Mapping) or not isinstance(engine, Mapping):
             raise BadInput(field="sampling", reason="sampling and engine are tables")
         for key in engine:
             if key not in FIELDS or FIELDS[key].metadata["group"] == "app":
                 raise BadInput(field=f"engine.{key}", reason="there is no such setting of an engine")
-        return cls(name.strip(), system, Sampling.from_mapping(sampling, defaults=GREEDY), dict(engine))
+        return cls(name.strip(), system, Sampling.from_mapping(sampling, defaults=GREEDY), model, dict(engine))
 
 
 def read_variant(path: Path) -> Variant:

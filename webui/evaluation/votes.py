@@ -30,6 +30,8 @@ def feedback_prompts(conversations: Iterable[Conversation]) -> bytes:
             thumb, reason = answer.feedback["thumb"], answer.feedback["reason"]
             messages = [{"role": m.role, "content": m.text} for m in conversation.path(until=answer.parent) if m.text.strip()]
             row: dict[str, Any] = {"id": answer.id, "messages": messages, "tags": [f"thumb {thumb}"], "reason": reason}
+            if answer.sources:
+                row["model"] = ", ".join(source.name for source in answer.sources)
             row["reference" if thumb == "up" else "answer"] = answer.text
             lines.append(json.dumps(row, ensure_ascii=False) + "\n")
     return "".join(lines).encode()

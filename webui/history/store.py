@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from webui.conversation import Conversation, Heading, Message, Timing
+from webui.conversation import Conversation, Heading, Message, Source, Timing
 from webui.errors import BadSetting, ChatNotFound, DatabaseMissing
 from webui.history.migrate import migrate
 from webui.history.records import Found, Record, SaveConversation, SaveMessage, SaveVote, Vote
@@ -289,6 +289,7 @@ def _messages(rows: Iterator[Any] | sa.CursorResult[Any]) -> Iterator[Message]:
             error=row.error,
             number=row.number,
             feedback=row.feedback,
+            sources=tuple(Source(**source) for source in row.sources or ()),
         )
         last = row.id
         seen.add(row.id)
@@ -317,6 +318,7 @@ def _message_row(record: SaveMessage) -> dict[str, Any]:
         "error": one.error,
         "words": searchable(text) if whole else None,
         "feedback": one.feedback,
+        "sources": [asdict(source) for source in one.sources] or None,
     }
 
 

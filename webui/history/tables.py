@@ -56,6 +56,7 @@ message = Table(
     Column("error", JSON(none_as_null=True)),
     Column("words", Text),
     Column("feedback", JSON(none_as_null=True)),
+    Column("sources", JSON(none_as_null=True)),
     UniqueConstraint("conversation", "id", name="message_of_conversation"),
 )
 

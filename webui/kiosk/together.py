@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
@@ -17,9 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from webui.batch.board import Board
-from webui.batch.request import Request
+from webui.batch.request import Request, new_id
 from webui.conversation import Message, Sampling
-from webui.demo_traffic import DEMO_REQUEST
 from webui.engines.base import Engine, Priority
 from webui.engines.supervisor import Supervisor
 from webui.errors import ComparisonRunning, EngineNotReady, Internal, WebuiError
@@ -163,10 +161,10 @@ class Together:
         except asyncio.CancelledError:
             comparison.phase = "stopped"
         except WebuiError as error:
-            comparison.phase, comparison.error = "failed", error.as_dict()
+            _fail(comparison, error)
         except Exception:
             log.exception("One at a time against together failed.")
-            comparison.phase, comparison.error = "failed", Internal().as_dict()
+            _fail(comparison, Internal())
         finally:
             telling.cancel()
             self._ours.clear()
@@ -200,7 +198,7 @@ class Together:
             raise errors.exceptions[0] from None
 
     async def _answer(self, engine: Engine, prompt: Prompt, sampling: Sampling, way: Way, place: int) -> None:
-        id = DEMO_REQUEST + secrets.token_hex(8)
+        id = new_id("demo")
         pieces = engine.generate(id, prompt, sampling, Priority.DEMO)
         request = None
         async with aclosing(pieces):  # type: ignore[type-var]
@@ -218,3 +216,8 @@ class Together:
                 comparison.others |= {request.id for request in there if request.door != "demo"}
             publish(comparison.as_dict())
             await asyncio.sleep(TELL_EVERY)
+
+
+def _fail(comparison: Comparison, error: WebuiError) -> None:
+    error.write_to(log, "one at a time against together")
+    comparison.phase, comparison.error = "failed", error.as_dict()

@@ -100,8 +100,8 @@ class App:
         self.everybody = self.fronts.usual.everybody
         self.kiosk = self._kiosk(settings)
         runs = None if data.path is None else data.path / EVALUATIONS
-        self.evaluations = Evaluations(self.supervisor, self.board, self.chats.prompt, settings, runs)
-        self.comparisons = Comparisons(self.supervisor, self.board, self.chats.prompt, Votes(self.history))
+        self.evaluations = Evaluations(self.registry.backend, self.chats.prompt, settings.evaluation_concurrency, runs)
+        self.comparisons = Comparisons(self.registry.backend, self.chats.prompt, Votes(self.history))
         self.page = Page()
         self.npu_metrics = _npu_metrics(settings, self.board)
         self.asgi = self._assemble()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from webui.errors import BadSetting
+from webui.errors import BadSetting, UnknownModel
 from webui.evaluation import command
 from webui.evaluation.folder import Folder, Plan
 from webui.evaluation.judge import Judge
+from webui.evaluation.provenance import fingerprint
 from webui.evaluation.variants import Variant
 from webui.settings import Settings
 
@@ -20,6 +22,27 @@ def test_each_engine_is_started_once_and_the_judge_comes_last() -> None:
     plan = Plan("x", variants, [], judge=Judge(Variant("j", engine=large)))
     phases = [(s.max_num_seqs, [v.name for v in vs], judge) for s, vs, judge in command._phases(plan, Settings(port=1))]
     assert phases == [(4, ["a", "c"], False), (2, ["b", "d"], False), (8, ["j"], True)]
+
+
+def test_a_variant_is_asked_of_the_engine_that_it_names() -> None:
+    there = Settings(engine="openai", base_url="http://host:8000/v1", max_tokens=7)
+    settings = Settings(port=1, engines=(("here", Settings(max_num_seqs=6)), ("there", there)))
+    variants = [Variant("a"), Variant("b", model="there"), Variant("c", model="here"), Variant("d", model="there")]
+    plan = Plan("x", variants, [], judge=Judge(Variant("j", model="there", engine={"max_model_len": 99})))
+    phases = list(command._phases(plan, settings))
+    assert [[v.name for v in variants] for _, variants, _ in phases] == [["a", "c"], ["b", "d"], ["j"]]
+    here, other, judge = (engine for engine, _, _ in phases)
+    assert (here.engine, here.max_num_seqs, here.engines) == ("local", 6, ())
+    assert (other.base_url, other.max_tokens, judge.base_url, judge.max_model_len) == (there.base_url, 7, there.base_url, 99)
+    with pytest.raises(UnknownModel, match="nowhere"):
+        list(command._phases(Plan("x", [Variant("a", model="nowhere")], []), settings))
+
+
+def test_two_servers_are_not_taken_for_one() -> None:
+    first, second = (Settings(engine="openai", base_url=f"http://{host}/v1") for host in ("a", "b"))
+    named = replace(first, model="m", given=frozenset({"model"}))
+    triton = Settings(engine="triton", url="a:1", model_name="m")
+    assert len({fingerprint(each) for each in (first, second, named, triton)}) == 4
 
 
 def test_an_engine_setting_of_the_wrong_type_is_named() -> None:

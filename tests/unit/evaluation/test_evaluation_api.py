@@ -113,6 +113,34 @@ async def test_a_run_is_its_visitors_alone_and_outlives_the_server(tmp_path: Pat
         assert list((tmp_path / "evaluations").iterdir()) == []
 
 
+async def test_each_variant_is_asked_of_the_engine_that_it_names() -> None:
+    async with EvaluationWorld(None, models=["here", "there"]) as world, world.client() as client:
+        variants = [{"name": "usual"}, {"name": "other", "model": "there"}]
+        judge = {"variant": {"name": "judge", "model": "there"}}
+        id = await begun(client, *ROWS[:8], variants=variants, scores=["exact"], judge=judge)
+        run = await when(client, id, over)
+        assert (run["progress"]["state"], run["error"]) == ("finished", None)
+        asked = {name: engine.asked for name, engine in world.engines.items()}
+        assert asked == {"here": 8, "there": 8 + 16}
+        report = (await client.get(f"/api/evaluations/{id}/files/report.html")).text
+        assert "here&#x27;s" in report and "there&#x27;s" in report
+        assert [engine.most for engine in world.engines.values()] == [3, 3], "one lane of each is left free"
+        plan = {"variants": [{"name": "a", "model": "nowhere"}]}
+        refused = await client.post("/api/evaluations", json={**file(*ROWS[:1]), "plan": plan})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (404, "unknown_model")
+
+
+async def test_a_comparison_is_between_the_engines_that_it_names() -> None:
+    async with EvaluationWorld(None, models=["here", "there"]) as world, world.client() as client:
+        sides = [{"name": "one"}, {"name": "two", "model": "there"}]
+        id, _ = await compared(client, "say hello", variants=sides)
+        told = (await client.post(f"/api/comparisons/{id}/vote", json={"choice": "tie"})).json()
+        assert {side["variant"]: side["model"] for side in told["sides"]} == {"one": "here's", "two": "there's"}
+        assert [engine.most for engine in world.engines.values()] == [1, 1]
+        body = {"prompt": "say x", "variants": [{"name": "a"}, {"name": "b", "model": "nowhere"}]}
+        assert (await client.post("/api/comparisons", json=body)).status_code == 404
+
+
 @pytest.mark.parametrize("method", ["/api/evaluations", "/api/evaluations/preview", "/api/comparisons"])
 async def test_no_foreign_page_acts_in_a_visitors_name(method: str) -> None:
     async with EvaluationWorld(None) as world, world.client() as client:
@@ -162,9 +190,22 @@ async def test_a_vote_is_void_if_an_answer_names_its_model() -> None:
         assert (await client.get("/api/standings")).json()["votes"] == 0
 
 
+async def test_what_fails_says_the_id_that_the_log_has(caplog: pytest.LogCaptureFixture) -> None:
+    async with EvaluationWorld(None) as world, world.client() as client:
+        id = await begun(client, {"prompt": "server fails"}, {"prompt": "refuse"}, variants=VARIANTS[:1])
+        await when(client, id, over)
+        failed, refused = (row["error"] for row in (await client.get(f"/api/evaluations/{id}/results")).json()["rows"])
+        assert f"Error {failed['id']}, an answer of an evaluation" in caplog.text and "id" not in refused
+        for prompt, code in (("server fails", "server_failed"), ("fault of ours", "internal")):
+            id, _ = await compared(client, prompt)
+            sides = (await client.post(f"/api/comparisons/{id}/vote", json={"choice": "tie"})).json()["sides"]
+            assert [side["error"]["code"] for side in sides] == [code, code]
+            assert all(f"Error {side['error']['id']}, an answer of a comparison" in caplog.text for side in sides)
+
+
 async def test_a_comparison_that_is_left_frees_its_lanes() -> None:
     async with EvaluationWorld(None) as world:
-        room = Comparisons(world.supervisor, world.board, world.chats.prompt, world.votes)
+        room = Comparisons(world.registry.backend, world.chats.prompt, world.votes)
         comparison = room.start("me", "wait and say x", [Variant("a"), Variant("b")], [])
         answers = room.answers(comparison)
         first = asyncio.ensure_future(anext(answers))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from tests.told_engine import World
@@ -28,7 +29,9 @@ async def test_a_thumb_is_kept_and_becomes_a_prompt(tmp_path: Path) -> None:
         cookies = dict(client.cookies)
     async with World(database) as world, world.client() as client, world.client() as stranger:
         client.cookies.update(cookies)
-        (row,) = read("feedback.jsonl", (await client.get("/api/feedback.jsonl")).content).rows
+        file = (await client.get("/api/feedback.jsonl")).content
+        assert json.loads(file)["model"] == "told"
+        (row,) = read("feedback.jsonl", file).rows
         assert (row.prompt, row.references, row.tags) == ("What is 2 + 2?", ("Four.",), ("thumb up",))
         assert (await stranger.get("/api/feedback.jsonl")).content == b""
         shown = (await world.library.open(id, chat.owner.name)).view()["messages"]
