@@ -289,6 +289,22 @@ async def test_the_kiosk_keeps_nothing_and_has_no_other_door_to_the_chat(screen:
     assert (await bare.post("/api/kiosk/visits")).status_code == 400
 
 
+async def test_behind_a_proxy_the_screen_is_let_in_by_name_and_nobody_else(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
+    before_it = ("--auth-header", "X-Forwarded-User", "--trusted-proxy", "127.0.0.1")
+    async with screens(monkeypatch, file, *before_it) as screen:
+        for path in ("/", "/api/kiosk/attract", "/api/stream"):
+            assert code_of(await screen.client.get(path)) == "proxy_needed", path
+        assert code_of(await screen.client.post("/api/kiosk/visits")) == "proxy_needed"
+        screen.client.headers["x-forwarded-user"] = "screen in the hall"
+        page = await screen.client.get("/")
+        assert page.status_code == 200 and "set-cookie" not in page.headers and "screen in the hall" not in page.text
+        await screen.begin()
+        assert (await screen.ask()).status_code == 202
+        await screen.answered()
+        assert screen.said()[1] == WORDS
+        assert (await screen.end()).status_code == 204
+
+
 # One at a time against together
 
 
