@@ -1,8 +1,10 @@
 """A thousand visits of a kiosk, as a browser makes them: what grows in the page and in the server.
 
-Each visit touches to begin, asks an example, sees the answer and starts over. Behind the app is the tests' engine without a
-model, so that hours of a hall pass in minutes. Printed for the first tenth and the end: JavaScript heap and DOM nodes after a
-collection, resident memory of the server, and what its maps hold.
+Five kinds of visit take turns: an example and its answer; one in Korean, in high contrast and at 200 %; a question written on
+the screen's keyboard; an answer that is stopped; the comparison. Four of five start over, one in five is wiped by the warning's
+end. Behind the app is the tests' engine without a model, so that hours of a hall pass in minutes. Printed ten times: JavaScript
+heap, DOM nodes and listeners after a collection, resident memory of the server, and what its maps hold between two visits. The
+first line is there to be compared with the last.
 
     python -m benchmarks.kiosk_soak --visits 1000
 """
@@ -48,12 +50,60 @@ def report(after: int, one: Screen, served: ServedApp, began: float) -> None:
 
 
 def visit(one: Screen, number: int) -> None:
-    """Somebody comes, asks and goes."""
-    one.begin("ko" if number % 2 else "en")
-    one.touch("ask", number % 4)
-    one.shows("answered")
-    one.touch("over")
+    """Somebody comes, does what visitors do, and goes."""
+    KINDS[number % len(KINDS)](one, number)
     one.shows("attract")
+
+
+def ask_and_read(one: Screen, number: int) -> None:
+    """Asks an example."""
+    one.begin()
+    one.press("ask", number % 4)
+    one.shows("answered")
+    one.press("over")
+
+
+def change_the_looks(one: Screen, number: int) -> None:
+    """Asks in Korean, in high contrast and at 200 %."""
+    one.begin("ko")
+    for look in ("contrast", "large"):
+        one.press(look)
+    one.press("ask", number % 4)
+    one.shows("answered")
+    one.press("over")
+
+
+def write(one: Screen, number: int) -> None:
+    """Writes a question."""
+    one.begin()
+    one.press("write")
+    one.write("why?")
+    one.press("send")
+    one.shows("answered")
+    one.press("over")
+
+
+def stop_and_leave(one: Screen, number: int) -> None:
+    """Stops the answer and leaves, until the warning ends the visit."""
+    one.begin()
+    one.press("ask", number % 4)
+    one.shows("streaming")
+    one.press("stop")
+    one.shows("answered")
+    # An hour of the page's clock without use brings the warning, another its end.
+    ticks = "(screen) => [1, 2].forEach((hour) => screen.change({ type: 'tick', at: performance.now() + hour * 3_600_000 }))"
+    one.page.locator("kiosk-screen").evaluate(ticks)
+
+
+def compare(one: Screen, number: int) -> None:
+    """Runs one at a time against together."""
+    one.begin()
+    one.press("compare")
+    one.page.locator(".comparison[data-phase=done]").wait_for()
+    one.press("over")
+
+
+KINDS = (ask_and_read, change_the_looks, write, stop_and_leave, compare)
 
 
 def main() -> None:
@@ -62,14 +112,14 @@ def main() -> None:
     parser.add_argument("--visits", type=int, default=1000)
     visits = parser.parse_args().visits
     folder = Path(tempfile.mkdtemp())
-    file = kiosk_file(folder, requests_per_minute="100000", attract_requests="0")
+    file = kiosk_file(folder, requests_per_minute="100000", attract_requests="0", together_tokens="8")
     path = find_browser()
     if path is None:
         raise SystemExit("Chromium, Chrome or Edge is wanted.")
     print(f"{'visits':>7} {'heap MB':>9} {'nodes':>6} {'listeners':>10} {'server MB':>9} {'held':>5} {'seconds':>8}")
     began = time.monotonic()
     with pytest.MonkeyPatch.context() as patch, served_app(patch, "--kiosk", str(file)) as served, sync_playwright() as play:
-        served.script.words = "Each step gives every request a token. "
+        served.script.words = "A token a step. "
         browser = play.chromium.launch(executable_path=path, args=FLAGS)
         with screen(browser, served) as one:
             for number in range(1, visits + 1):

@@ -219,6 +219,8 @@ async def test_a_reset_frees_the_lane_and_leaves_nothing(screen: Screen, phase: 
         assert (await screen.post("together", language="en")).status_code == 202
         await screen.until(lambda: screen.app.board.running > 0)
 
+    logging.getLogger("webui.kiosk").debug("the log is heard")
+    assert in_memory(before) and CANARY in str(screen.said()), "there is something to leave"
     assert (await screen.end()).status_code == 204
     screen.events = Mailbox()
     await screen.until(lambda: not screen.app.board.running + screen.app.board.waiting)
@@ -230,7 +232,19 @@ async def test_a_reset_frees_the_lane_and_leaves_nothing(screen: Screen, phase: 
     library = screen.app.chats.library
     assert (len(screen.kiosk.visits), library._visitors, library._chats, library._deleted) == (0, {}, {}, {})
     await screen.until(lambda: not in_memory(before))  # what looks at the line has the last turn in hand until its next look
-    assert render.cache_info().currsize == 0 and CANARY not in caplog.text
+    assert render.cache_info().currsize == 0
+    assert CANARY not in caplog.text and "the log is heard" in caplog.text
+
+
+async def test_no_file_and_no_database_gets_a_word(monkeypatch: pytest.MonkeyPatch, file: Path, tmp_path: Path) -> None:
+    data, database = tmp_path / "data", tmp_path / "kept.db"
+    where = ("--data-dir", str(data), "--database-url", f"sqlite:///{database}")
+    async with screens(monkeypatch, file, *where) as screen:
+        await screen.begin()
+        await screen.ask(f"{CANARY} asked?")
+        await screen.answered()
+        await screen.end()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [file]
 
 
 async def test_whoever_leaves_without_a_word_is_ended_after_the_grace_time(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
