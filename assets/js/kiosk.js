@@ -264,7 +264,7 @@ class KioskScreen extends HTMLElement {
   ways() {
     const write = button(say("kiosk.write"), () => this.go("write"), { "data-action": "write" });
     const examples = button(say("kiosk.examples"), () => this.go("examples"), { "data-action": "examples" });
-    const compare = button(say("kiosk.compare"), () => void this.compare(), { "data-action": "compare" });
+    const compare = button(say("kiosk.compare"), () => void this.compare(), { class: "showpiece", "data-action": "compare" });
     const again = button(say("kiosk.again"), () => void this.compare(), { "data-action": "again" });
     return { attract: [], ready: [compare, write], asking: [examples], waiting: [], streaming: [], answered: [examples, write], together: [examples, again] }[this.state.screen];
   }

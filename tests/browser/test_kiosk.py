@@ -271,9 +271,9 @@ def test_a_visit_is_wiped_after_a_warning_and_staying_is_one_touch(browser: Brow
         page = one.page
         warning = page.get_by_role("alertdialog")
         one.begin()
-        one.pass_time(59)
+        one.pass_time(45)
         expect(warning).to_be_hidden()
-        one.pass_time(2)
+        one.pass_time(20)
         expect(warning).to_be_visible(timeout=LONG)
         page.screenshot(path=picture("kiosk-warning"))
         one.pass_time(10)
@@ -359,9 +359,9 @@ def test_a_stream_that_has_died_silently_is_opened_again(browser: Browser, told:
     with screen(browser, told, clock=True) as one:
         opened: list[str] = []
         one.page.on("request", lambda request: opened.append(request.url) if "attract" in request.url else None)
-        one.page.clock.run_for(39_000)
+        one.page.clock.run_for(25_000)
         assert opened == []
-        one.page.clock.run_for(7000)  # in which the server could say nothing
+        one.page.clock.run_for(21_000)  # in which the server could say nothing
         one.page.wait_for_timeout(1000)
         assert len(opened) == 1
         expect(one.page.locator(".news")).to_be_hidden(timeout=LONG)
@@ -373,10 +373,10 @@ def test_looks_and_corner_that_somebody_left_without_a_visit_go_back(browser: Br
         for action in ("contrast", "large", "language"):
             one.press(action)
         open_corner(one)
-        one.pass_time(50)
+        one.pass_time(40)
         expect(one.page.locator(".admin")).to_be_visible()
         expect(body).to_contain_class("large")
-        one.pass_time(20)
+        one.pass_time(30)
         expect(one.page.locator(".admin")).to_be_hidden(timeout=LONG)
         expect(body).not_to_contain_class("large", timeout=LONG)
         expect(body).not_to_contain_class("contrast")
