@@ -121,6 +121,7 @@ def streams(*parts: bytes, then: str = "end", every: float = 0) -> Do:
         for part in parts:
             writer.write(_chunk(part))
             if every:
+                await writer.drain()
                 await asyncio.sleep(every)
         await writer.drain()
         while then == "endless":
