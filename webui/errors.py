@@ -20,12 +20,14 @@ class WebuiError(Exception):
         id: random; a person sees it, and it stands in the log too.
         params: the values named in the sentence.
         passing: whether it may pass by itself, so that trying again makes sense.
+        traced: whether a person is told the id; not where they see by themselves what to do.
     """
 
     code: ClassVar[str] = "internal"
     http_status: ClassVar[int] = 500
     sentence: ClassVar[str] = "Something went wrong inside the app. The log names it."
     passing: ClassVar[bool] = False
+    traced: ClassVar[bool] = True
 
     def __init__(self, **params: Any) -> None:
         self.id = secrets.token_hex(4)
@@ -39,7 +41,7 @@ class WebuiError(Exception):
 
     def as_dict(self) -> dict[str, Any]:
         """The error as it travels to a page or a program."""
-        return {"id": self.id, "code": self.code, "message": self.message, "params": self.params}
+        return {"id": self.id if self.traced else "", "code": self.code, "message": self.message, "params": self.params}
 
     def write_to(self, log: logging.Logger, what: str) -> None:
         """Writes a line with the error's id; of a refusal only the code, because its sentence may bear a person's words.
@@ -191,36 +193,42 @@ class VisitOver(WebuiError):
 class NoMoreQuestions(WebuiError):
     code = "no_more_questions"
     http_status = 429
-    sentence = "That were {limit} questions, as many as one visit has. Touch “Start over” to begin a new one."
+    traced = False
+    sentence = "Those were {limit} questions, as many as one visit has. Touch “Start over” to begin a new one."
 
 
 class QuestionTooLong(WebuiError):
     code = "question_too_long"
     http_status = 413
+    traced = False
     sentence = "The question has {length} characters; {limit} are the limit. Shorten it."
 
 
 class TooManyQuestions(WebuiError):
     code = "too_many_questions"
     http_status = 429
+    traced = False
     sentence = "Very many people are asking just now. Try again in {seconds} s."
 
 
 class ComparisonRunning(WebuiError):
     code = "comparison_running"
     http_status = 409
+    traced = False
     sentence = "Somebody is running this already on another screen. Try again in a moment."
 
 
 class PinWrong(WebuiError):
     code = "pin_wrong"
     http_status = 403
+    traced = False
     sentence = "That is not the PIN."
 
 
 class PinLocked(WebuiError):
     code = "pin_locked"
     http_status = 429
+    traced = False
     sentence = "There were too many wrong tries. Try again in {seconds} s."
 
 
