@@ -1,8 +1,10 @@
 """A thousand visits of a kiosk, as a browser makes them: what grows in the page and in the server.
 
-Each visit touches to begin, asks an example, sees the answer and starts over. Behind the app is the tests' engine without a
-model, so that hours of a hall pass in minutes. Printed for the first tenth and the end: JavaScript heap and DOM nodes after a
-collection, resident memory of the server, and what its maps hold.
+Five kinds of visit take turns: an example and its answer; one in Korean, in high contrast and at 200 %; a question written on
+the screen's keyboard; an answer that is stopped; the comparison. Four of five start over, one in five is wiped by the warning's
+end. Behind the app is the tests' engine without a model, so that hours of a hall pass in minutes. Printed ten times: JavaScript
+heap, DOM nodes and listeners after a collection, resident memory of this process (the server and what drives the browser), and
+what the server's maps hold between two visits. The first line is there to be compared with the last.
 
     python -m benchmarks.kiosk_soak --visits 1000
 """
@@ -19,8 +21,9 @@ import psutil
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from tests import paced_engine
 from tests.browser.conftest import FLAGS, find_browser
-from tests.browser.kiosk_screen import Screen, screen
+from tests.browser.kiosk_screen import LONG, Screen, screen
 from tests.paced_engine import ServedApp, kiosk_file, served_app
 
 MB = 1e6
@@ -47,13 +50,85 @@ def report(after: int, one: Screen, served: ServedApp, began: float) -> None:
     print(f"{columns} {time.monotonic() - began:>8.0f}", flush=True)
 
 
+def touch(one: Screen, selector: str, nth: int = 0) -> None:
+    """Touches something where it is. Playwright's own tap waits for two frames first, which is most of a short visit."""
+    box = one.page.locator(selector).nth(nth).bounding_box(timeout=LONG)
+    assert box is not None
+    one.page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+
+
+def press(one: Screen, action: str, nth: int = 0) -> None:
+    """Touches a button."""
+    touch(one, f"[data-action={action}]:enabled", nth)
+
+
+def begin(one: Screen, language: str) -> None:
+    """Touches to begin."""
+    press(one, "begin", ["en", "ko"].index(language))
+    one.shows("ready")
+    one.page.locator(f"html[lang={language}]").wait_for(timeout=LONG)
+
+
 def visit(one: Screen, number: int) -> None:
-    """Somebody comes, asks and goes."""
-    one.begin("ko" if number % 2 else "en")
-    one.touch("ask", number % 4)
-    one.shows("answered")
-    one.touch("over")
+    """Somebody comes, does what visitors do, and goes."""
+    KINDS[number % len(KINDS)](one, number)
     one.shows("attract")
+    one.page.locator("html[lang=en]").wait_for(timeout=LONG)
+
+
+def ask_and_read(one: Screen, number: int) -> None:
+    """Asks an example."""
+    begin(one, "en")
+    press(one, "ask", number % 4)
+    one.shows("answered")
+    press(one, "over")
+
+
+def change_the_looks(one: Screen, number: int) -> None:
+    """Asks in Korean, in high contrast and at 200 %."""
+    begin(one, "ko")
+    for look in ("contrast", "large"):
+        press(one, look)
+    press(one, "ask")
+    one.shows("answered")
+    press(one, "over")
+
+
+def write(one: Screen, number: int) -> None:
+    """Writes a question."""
+    begin(one, "en")
+    press(one, "write")
+    one.shows("asking")
+    for key in "hi":
+        touch(one, f".keys button[aria-label={key}]")
+    press(one, "send")
+    one.shows("answered")
+    press(one, "over")
+
+
+def stop_and_leave(one: Screen, number: int) -> None:
+    """Stops the answer and leaves, until the warning ends the visit."""
+    begin(one, "en")
+    one.script.steps.clear()
+    press(one, "ask", number % 4)
+    one.shows("waiting")
+    press(one, "stop")
+    one.shows("answered")
+    one.script.steps.set()
+    # An hour of the page's clock without use brings the warning, another its end.
+    ticks = "(screen) => [1, 2].forEach((hour) => screen.change({ type: 'tick', at: performance.now() + hour * 3_600_000 }))"
+    one.page.locator("kiosk-screen").evaluate(ticks)
+
+
+def compare(one: Screen, number: int) -> None:
+    """Runs one at a time against together."""
+    begin(one, "en")
+    press(one, "compare")
+    one.page.locator(".comparison[data-phase=done]").wait_for(timeout=LONG)
+    press(one, "over")
+
+
+KINDS = (ask_and_read, change_the_looks, write, stop_and_leave, compare)
 
 
 def main() -> None:
@@ -62,14 +137,15 @@ def main() -> None:
     parser.add_argument("--visits", type=int, default=1000)
     visits = parser.parse_args().visits
     folder = Path(tempfile.mkdtemp())
-    file = kiosk_file(folder, requests_per_minute="100000", attract_requests="0")
+    file = kiosk_file(folder, requests_per_minute="100000", attract_requests="0", together_tokens="8")
     path = find_browser()
     if path is None:
         raise SystemExit("Chromium, Chrome or Edge is wanted.")
-    print(f"{'visits':>7} {'heap MB':>9} {'nodes':>6} {'listeners':>10} {'server MB':>9} {'held':>5} {'seconds':>8}")
+    print(f"{'visits':>7} {'heap MB':>9} {'nodes':>6} {'listeners':>10} {'python MB':>9} {'held':>5} {'seconds':>8}")
     began = time.monotonic()
     with pytest.MonkeyPatch.context() as patch, served_app(patch, "--kiosk", str(file)) as served, sync_playwright() as play:
-        served.script.words = "Each step gives every request a token. "
+        patch.setattr(paced_engine, "STEP", 0.002)
+        served.script.words = "A token a step. "
         browser = play.chromium.launch(executable_path=path, args=FLAGS)
         with screen(browser, served) as one:
             for number in range(1, visits + 1):

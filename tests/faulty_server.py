@@ -112,13 +112,17 @@ def event(text: str = "", end: str | None = None, **more: Any) -> bytes:
     return f"data: {json.dumps({'choices': choices, **more})}\n\n".encode()
 
 
-def streams(*parts: bytes, then: str = "end") -> Do:
-    """Events, and then the "end", a "cut" connection, "silence", or the last event "endless"-ly until the client has gone."""
+def streams(*parts: bytes, then: str = "end", every: float = 0) -> Do:
+    """Events, one every so many seconds, then the "end", a "cut" connection, "silence", or the last one "endless"-ly until the
+    client has gone."""
 
     async def answer(_: FaultyServer, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
         for part in parts:
             writer.write(_chunk(part))
+            if every:
+                await writer.drain()
+                await asyncio.sleep(every)
         await writer.drain()
         while then == "endless":
             writer.write(_chunk(parts[-1]))

@@ -207,7 +207,7 @@ class VisitOver(Refusal):
 class NoMoreQuestions(Refusal):
     code = "no_more_questions"
     http_status = 429
-    sentence = "That were {limit} questions, as many as one visit has. Touch “Start over” to begin a new one."
+    sentence = "Those were {limit} questions, as many as one visit has. Touch “Start over” to begin a new one."
 
 
 class QuestionTooLong(Refusal):

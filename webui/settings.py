@@ -360,6 +360,9 @@ def _check_accounts(settings: Settings) -> None:
             raise BadSetting(setting="--auth-header", reason="and --auth are two ways to know who somebody is; choose one")
         if not settings.trusted_proxy:
             raise BadSetting(setting="--auth-header", reason="wants the proxy's address too: --trusted-proxy")
+    if settings.auth is not None and settings.kiosk is not None:
+        reason = "nobody before a --kiosk could log in; where a proxy knows its screen, let it say so: --auth-header"
+        raise BadSetting(setting="--auth", reason=reason)
     if settings.ssl_keyfile is not None and settings.ssl_certfile is None:
         raise BadSetting(setting="--ssl-keyfile", reason="wants the certificate too: --ssl-certfile")
     if not (settings.is_local or settings.has_login or settings.api_key or settings.api_key_file or settings.insecure):

@@ -62,7 +62,7 @@ export function cannotWords() {
 }
 
 /** @param {string} model  a name, a hub id or a folder */
-function shortName(model) {
+export function shortName(model) {
   return model.split("/").filter(Boolean).at(-1) ?? model;
 }
 

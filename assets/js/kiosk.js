@@ -20,6 +20,7 @@ import { Together } from "./kiosk_together.js";
 import { currentLanguage, loadAll, otherLanguage, say, sayCount, sayIn, showLanguage } from "./texts.js";
 
 const LANGUAGES = ["en", "ko"];
+const LOOKS = ["contrast", "large"];
 const TICK = 250;
 const NEXT_EXAMPLE = 6000;
 const USE = ["pointerdown", "pointermove", "keydown", "wheel", "touchmove"];
@@ -31,6 +32,7 @@ class KioskScreen extends HTMLElement {
   /** @type {Visit | null} */
   visit = null;
   example = 0;
+  touched = 0;
   stream = new Stream(() => this.change({ type: "over", at: performance.now() }));
   board = new KioskBoard(() => this.letter());
   talk = new Talk((what) => this.change({ type: what }));
@@ -41,6 +43,7 @@ class KioskScreen extends HTMLElement {
 
   connectedCallback() {
     lock();
+    forgetStored();
     this.dress();
     this.build();
     for (const name of USE) addEventListener(name, () => this.used(), { capture: true, passive: true });
@@ -73,14 +76,26 @@ class KioskScreen extends HTMLElement {
     this.change({ type, at: performance.now() });
   }
 
+  /** Touching is use. While the warning stands its buttons say what it means: they must still be there when the finger is lifted. */
   used() {
-    if (this.state.screen !== "attract") this.change({ type: "touch", at: performance.now() });
+    this.touched = performance.now();
+    if (this.state.warned === null) this.stay();
+  }
+
+  stay() {
+    this.change({ type: "touch", at: performance.now() });
   }
 
   tick() {
-    if (this.state.screen === "attract") return;
+    if (this.state.screen === "attract") return this.tidy();
     this.change({ type: "tick", at: performance.now() });
     this.drawWarning();
+  }
+
+  /** Somebody has changed the looks, or opened the corner, and went on without a visit. */
+  tidy() {
+    const changed = this.admin.element.open || currentLanguage() !== this.settings.language || LOOKS.some((look) => document.body.classList.contains(look));
+    if (changed && performance.now() - this.touched >= this.times.idle) this.undress();
   }
 
   /** @param {string} language */
@@ -138,23 +153,25 @@ class KioskScreen extends HTMLElement {
     this.talk.clear();
     this.together.forget();
     this.board.forget();
-    this.admin.close();
     this.field.value = this.field.defaultValue = "";
     this.example = 0;
-    localStorage.clear();
-    sessionStorage.clear();
-    history.replaceState(null, "", location.pathname);
-    document.body.classList.remove("contrast", "large");
+    forgetStored();
+    this.stream.attract();
+    this.undress();
+  }
+
+  /** The screen as the file wants it. */
+  undress() {
+    this.admin.close();
+    document.body.classList.remove(...LOOKS);
     unzoom();
     this.dress();
-    this.stream.attract();
     void showLanguage(this.settings.language);
   }
 
   /** Any key begins, in the kiosk's own language. @param {KeyboardEvent} event */
   pressed(event) {
-    if (event.key === "Escape" && !this.admin.element.hidden) return this.admin.close();
-    if (this.state.screen === "attract" && this.admin.element.hidden && ["Enter", " "].includes(event.key) && !(event.target instanceof HTMLButtonElement)) void this.begin(this.settings.language);
+    if (this.state.screen === "attract" && !this.admin.element.open && ["Enter", " "].includes(event.key) && !(event.target instanceof HTMLButtonElement)) void this.begin(this.settings.language);
     if (event.target !== this.field || event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
     event.preventDefault();
     void this.ask(this.field.value);
@@ -190,7 +207,7 @@ class KioskScreen extends HTMLElement {
     if (this.settings.admin) this.admin.listenTo(this.brand);
     this.engineLine = make("span", { class: "fine" });
     this.news = make("p", { class: "news", role: "status" });
-    this.warning = make("section", { class: "overlay", role: "alertdialog", "aria-modal": "true", "aria-label": say("kiosk.warning.title"), hidden: true });
+    this.warning = make("dialog", { class: "overlay", role: "alertdialog", "aria-label": say("kiosk.warning.title"), onclick: () => this.stay(), oncancel: () => this.stay() });
     this.main = make("main", { tabindex: -1 });
     this.foot = make("footer");
     this.replaceChildren(make("header", {}, this.brand, this.engineLine, this.switches()), this.news, this.main, this.foot, this.warning, this.admin.element);
@@ -247,7 +264,7 @@ class KioskScreen extends HTMLElement {
   ways() {
     const write = button(say("kiosk.write"), () => this.go("write"), { "data-action": "write" });
     const examples = button(say("kiosk.examples"), () => this.go("examples"), { "data-action": "examples" });
-    const compare = button(say("kiosk.compare"), () => void this.compare(), { "data-action": "compare" });
+    const compare = button(say("kiosk.compare"), () => void this.compare(), { class: "showpiece", "data-action": "compare" });
     const again = button(say("kiosk.again"), () => void this.compare(), { "data-action": "again" });
     return { attract: [], ready: [compare, write], asking: [examples], waiting: [], streaming: [], answered: [examples, write], together: [examples, again] }[this.state.screen];
   }
@@ -275,16 +292,15 @@ class KioskScreen extends HTMLElement {
     const { warning, state } = this;
     if (!warning) return;
     if (state.warned === null) {
-      warning.hidden = true;
+      warning.close();
       return warning.replaceChildren();
     }
-    if (warning.hidden) {
+    if (!warning.open) {
       this.countdown = make("p", { class: "countdown" });
-      const stay = button(say("kiosk.warning.stay"), () => this.used(), { class: "strong", "data-action": "stay" });
-      const over = button(say("kiosk.start_over"), () => this.go("over"), {});
+      const stay = button(say("kiosk.warning.stay"), () => this.stay(), { class: "strong", "data-action": "stay" });
+      const over = button(say("kiosk.start_over"), () => this.go("over"), { "data-action": "leave" });
       warning.replaceChildren(make("div", { class: "card" }, make("h1", {}, say("kiosk.warning.title")), this.countdown, stay, over));
-      warning.hidden = false;
-      stay.focus();
+      warning.showModal();
     }
     setText(this.countdown, sayCount("kiosk.warning.left", secondsLeft(state, performance.now(), this.times)));
   }
@@ -334,6 +350,13 @@ class KioskScreen extends HTMLElement {
 /** @param {string} words @param {() => void} act @param {import("./dom.js").Attributes} [attributes] */
 function button(words, act, attributes = {}) {
   return make("button", { type: "button", onclick: act, ...attributes }, words);
+}
+
+/** What the browser keeps for a page, and its address. */
+function forgetStored() {
+  localStorage.clear();
+  sessionStorage.clear();
+  history.replaceState(null, "", location.pathname);
 }
 
 /** @param {unknown} error */

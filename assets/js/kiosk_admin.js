@@ -13,7 +13,7 @@ const SHOWN = /** @type {const} */ (["stage", "model", "device", "engine", "rest
 
 export class Admin {
   pin = "";
-  element = make("section", { class: "overlay admin", role: "dialog", "aria-modal": "true", hidden: true });
+  element = make("dialog", { class: "overlay admin", onclose: () => this.forget() });
 
   /** @param {HTMLElement} handle  what is pressed long */
   listenTo(handle) {
@@ -30,14 +30,17 @@ export class Admin {
     const pad = make("div", { class: "pad" }, ...digits, this.key("⌫", () => this.type(""), say("kiosk.key.erase")), this.key("0", () => this.type("0")), this.key(say("kiosk.admin.enter"), () => void this.ask(false)));
     this.element.setAttribute("aria-label", say("kiosk.admin.title"));
     this.element.replaceChildren(make("div", { class: "card" }, make("h1", {}, say("kiosk.admin.title")), this.dots, pad, this.words, this.closing()));
-    this.element.hidden = false;
     this.type("-");
-    this.element.querySelector("button")?.focus();
+    this.element.showModal();
   }
 
   close() {
+    this.element.close();
+    this.forget();
+  }
+
+  forget() {
     this.pin = "";
-    this.element.hidden = true;
     this.element.replaceChildren();
   }
 

@@ -48,7 +48,8 @@ export class KioskBoard {
 
   draw() {
     const { engine, running, waiting } = this.model;
-    const words = engine ? say("board.subtitle", { running: count(running), lanes: count(engine.lanes), waiting: count(waiting) }) : say("board.nothing");
+    const sentence = engine?.seen_from_here ? "board.here" : "board.subtitle";
+    const words = engine ? say(sentence, { running: count(running), lanes: count(engine.lanes), waiting: count(waiting) }) : say("board.nothing");
     setText(this.sentence, words);
     this.lanes.describe(words);
     this.lanes.wake();

@@ -11,6 +11,9 @@ import { request } from "./server.js";
 /** @type {Array<keyof Events>} */
 const NAMES = ["status", "messages", "text", "turn", "mine", "board", "together"];
 const RETRY = 2000;
+/** The server says something every 15 s at least: a stream that is silent for so long is dead, whatever the browser thinks of it. */
+const SILENCE = 40_000;
+const LOOK = 5000;
 
 /** Somebody's visit: begun with the first touch, known to the server a moment later. */
 export class Visit {
@@ -48,11 +51,15 @@ export class Visit {
 export class Stream {
   /** @type {EventSource | null} */
   source = null;
+  address = "";
+  isVisit = false;
   retry = 0;
+  heard = 0;
 
   /** @param {() => void} refused  called if the server does not know the visit any more */
   constructor(refused) {
     this.refused = refused;
+    setInterval(() => this.listen(), LOOK);
   }
 
   attract() {
@@ -71,6 +78,9 @@ export class Stream {
     this.source?.close();
     const source = new EventSource(address);
     this.source = source;
+    this.address = address;
+    this.isVisit = isVisit;
+    this.heard = performance.now();
     source.onopen = () => emit("connection", "open");
     // The browser re-connects by itself after a broken connection, but not after an answer that is no stream.
     source.onerror = () => {
@@ -80,7 +90,20 @@ export class Stream {
       if (isVisit) this.refused();
       else this.retry = setTimeout(() => this.open(address, false), RETRY);
     };
-    for (const name of NAMES) source.addEventListener(name, ({ data }) => source === this.source && emit(name, JSON.parse(data)));
+    source.addEventListener("ping", () => (this.heard = performance.now()));
+    for (const name of NAMES) source.addEventListener(name, ({ data }) => source === this.source && this.tell(name, data));
+  }
+
+  /** @param {keyof Events} name @param {string} data */
+  tell(name, data) {
+    this.heard = performance.now();
+    emit(name, JSON.parse(data));
+  }
+
+  listen() {
+    if (performance.now() - this.heard < SILENCE) return;
+    emit("connection", "lost");
+    this.open(this.address, this.isVisit);
   }
 }
 

@@ -50,7 +50,7 @@ export function next(state, change, times) {
     case "over":
       return { ...atRest(), engine: state.engine, connected: state.connected };
     case "touch":
-      return { ...state, used: change.at, warned: null };
+      return state.screen === "attract" ? state : { ...state, used: change.at, warned: null };
     case "running":
       return { ...state, running: change.running };
     case "engine":

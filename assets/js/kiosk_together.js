@@ -6,7 +6,7 @@
  * @import {Comparison, Way} from "./protocol.js"
  */
 import { make, setText } from "./dom.js";
-import { engineStatus } from "./engine.js";
+import { engineLacks, engineStatus, shortName } from "./engine.js";
 import { on } from "./hub.js";
 import { problemText } from "./server.js";
 import { count, currentLanguage, say, sayCount } from "./texts.js";
@@ -100,9 +100,15 @@ function verdict({ phase, factor, error }) {
   return say("kiosk.together.factor", { n });
 }
 
-/** "paper on CPU, 4 lanes, 8 prompts of 64 tokens" @param {Comparison} comparison */
-function label({ prompts, length, lanes, others }) {
+/** "paper on CPU, 4 lanes, 8 prompts of 64 tokens." An engine elsewhere does not tell its lanes, and may end an answer sooner. @param {Comparison} comparison */
+function label({ phase, prompts, length, lanes, single, together, others }) {
   const { model, device } = engineStatus() ?? {};
-  const words = say("kiosk.together.label", { model: model ?? "", device: device ?? "", lanes: count(lanes), prompts: count(prompts.length), tokens: count(length) });
+  const sooner = phase === "done" && [...single.tokens, ...together.tokens].some((tokens) => tokens < length);
+  const parts = [
+    say("kiosk.together.where", { model: shortName(model ?? ""), device: device ?? "" }),
+    ...(engineLacks("lanes") ? [] : [say("kiosk.together.lanes", { lanes: count(lanes) })]),
+    say(sooner ? "kiosk.together.work.at_most" : "kiosk.together.work", { prompts: count(prompts.length), tokens: count(length) }),
+  ];
+  const words = `${parts.join(", ")}. ${say("kiosk.together.measured")}`;
   return others ? `${words} ${sayCount("kiosk.together.others", others)}` : words;
 }

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
@@ -12,14 +12,19 @@ from tests.paced_engine import Script, ServedApp
 
 LONG = 60_000  # ms; a busy machine stalls
 ENDLESS = "on and on and " * 2000
+SLICE = 10  # seconds of the page's clock at once
+KEYS_AT_MOST = 80  # steps from one end of a screen to the other
+
+Hand = Literal["finger", "keys"]
 
 
 class Screen:
-    """A page with the kiosk."""
+    """A page with the kiosk, and how somebody uses it: by finger, or by a keyboard alone."""
 
-    def __init__(self, page: Page, served: ServedApp) -> None:
+    def __init__(self, page: Page, served: ServedApp, by: Hand = "finger") -> None:
         self.page = page
         self.served = served
+        self.by = by
         self.script: Script = served.script
         self.kiosk: Any = served.app.kiosk
 
@@ -27,24 +32,41 @@ class Screen:
         """Waits until it shows this."""
         self.page.locator(f"kiosk-screen[data-screen={screen}]").wait_for(timeout=LONG)
 
-    def touch(self, action: str, nth: int = 0) -> None:
-        """Touches a button."""
-        self.page.locator(f"[data-action={action}]").nth(nth).tap(timeout=LONG)
+    def press(self, action: str, nth: int = 0) -> None:
+        """Presses a button."""
+        button = self.page.locator(f"[data-action={action}]").nth(nth)
+        if self.by == "finger":
+            button.tap(timeout=LONG)
+            return
+        expect(button).to_be_enabled(timeout=LONG)
+        for _ in range(KEYS_AT_MOST):
+            if button.evaluate("one => one === document.activeElement"):
+                self.page.keyboard.press("Enter")
+                return
+            self.page.keyboard.press("Tab")
+        raise AssertionError(f"no key leads to {action}")
 
     def begin(self, language: str = "en") -> None:
-        """Touches to begin."""
+        """Begins a visit."""
         self.shows("attract")
-        self.page.locator(f"[data-action=begin][lang={language}]").tap(timeout=LONG)
+        self.press("begin", ["en", "ko"].index(language))
         self.shows("ready")
 
-    def write(self, keys: str) -> None:
-        """Touches keys of the keyboard on the screen."""
+    def write(self, keys: Sequence[str]) -> None:
+        """Touches keys of the keyboard on the screen, or uses one that is plugged in."""
         for key in keys:
-            self.page.locator(f".keys button[aria-label='{key}']").tap(timeout=LONG)
+            if self.by == "finger":
+                self.page.locator(".keys .space" if key == " " else f".keys button[aria-label='{key}']").tap(timeout=LONG)
+            else:
+                self.page.keyboard.type(key)
 
     def pass_time(self, seconds: float) -> None:
-        """Lets so many seconds pass on the page's clock; the page must have been opened with `clock`."""
-        self.page.clock.run_for(int(seconds * 1000))
+        """Lets so many seconds pass on the page's clock, which must have been opened with `clock`; what the server sends
+        meanwhile is heard."""
+        while seconds > 0:
+            self.page.clock.run_for(int(min(seconds, SLICE) * 1000))
+            self.page.wait_for_timeout(100)
+            seconds -= SLICE
 
     def is_free(self) -> None:
         """Waits until nothing runs, waits or is remembered."""
@@ -58,8 +80,10 @@ class Screen:
 
 
 @contextmanager
-def screen(browser: Browser, served: ServedApp, *, clock: bool = False, **options: Any) -> Iterator[Screen]:
-    """A screen that somebody may touch; whatever its page complains of fails the test."""
+def screen(
+    browser: Browser, served: ServedApp, *, by: Hand = "finger", clock: bool = False, **options: Any
+) -> Iterator[Screen]:
+    """A screen that somebody may use; whatever its page complains of fails the test."""
     size = {"width": 1920, "height": 1080}
     context: BrowserContext = browser.new_context(
         **{"viewport": size, "has_touch": True, "locale": "en-US", "reduced_motion": "reduce", **options}
@@ -70,7 +94,7 @@ def screen(browser: Browser, served: ServedApp, *, clock: bool = False, **option
     if clock:
         page.clock.install()
     page.goto(served.url)
-    one = Screen(page, served)
+    one = Screen(page, served, by)
     one.shows("attract")
     expect(page.locator("kiosk-screen")).to_have_attribute("data-engine", "here", timeout=LONG)
     try:

@@ -145,6 +145,7 @@ async def test_a_visit_has_so_many_questions_and_the_next_visit_as_many_again(sc
         await screen.answered()
     refused = await screen.ask()
     assert refused.status_code == 429 and code_of(refused) == "no_more_questions"
+    assert refused.json()["error"]["id"] == "", "whoever stands there sees what to do"
     await screen.end()
     await screen.begin()
     assert (await screen.ask()).status_code == 202
@@ -219,6 +220,8 @@ async def test_a_reset_frees_the_lane_and_leaves_nothing(screen: Screen, phase: 
         assert (await screen.post("together", language="en")).status_code == 202
         await screen.until(lambda: screen.app.board.running > 0)
 
+    logging.getLogger("webui.kiosk").debug("the log is heard")
+    assert in_memory(before) and CANARY in str(screen.said()), "there is something to leave"
     assert (await screen.end()).status_code == 204
     screen.events = Mailbox()
     await screen.until(lambda: not screen.app.board.running + screen.app.board.waiting)
@@ -230,7 +233,19 @@ async def test_a_reset_frees_the_lane_and_leaves_nothing(screen: Screen, phase: 
     library = screen.app.chats.library
     assert (len(screen.kiosk.visits), library._visitors, library._chats, library._deleted) == (0, {}, {}, {})
     await screen.until(lambda: not in_memory(before))  # what looks at the line has the last turn in hand until its next look
-    assert render.cache_info().currsize == 0 and CANARY not in caplog.text
+    assert render.cache_info().currsize == 0
+    assert CANARY not in caplog.text and "the log is heard" in caplog.text
+
+
+async def test_no_file_and_no_database_gets_a_word(monkeypatch: pytest.MonkeyPatch, file: Path, tmp_path: Path) -> None:
+    data, database = tmp_path / "data", tmp_path / "kept.db"
+    where = ("--data-dir", str(data), "--database-url", f"sqlite:///{database}")
+    async with screens(monkeypatch, file, *where) as screen:
+        await screen.begin()
+        await screen.ask(f"{CANARY} asked?")
+        await screen.answered()
+        await screen.end()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [file]
 
 
 async def test_whoever_leaves_without_a_word_is_ended_after_the_grace_time(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
@@ -287,6 +302,22 @@ async def test_the_kiosk_keeps_nothing_and_has_no_other_door_to_the_chat(screen:
     assert (await screen.client.post("/api/kiosk/visits", headers={GUARD: ""})).status_code == 201
     bare = httpx.AsyncClient(transport=httpx.ASGITransport(screen.app.asgi), base_url="http://test")
     assert (await bare.post("/api/kiosk/visits")).status_code == 400
+
+
+async def test_behind_a_proxy_the_screen_is_let_in_by_name_and_nobody_else(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
+    before_it = ("--auth-header", "X-Forwarded-User", "--trusted-proxy", "127.0.0.1")
+    async with screens(monkeypatch, file, *before_it) as screen:
+        for path in ("/", "/api/kiosk/attract", "/api/stream"):
+            assert code_of(await screen.client.get(path)) == "proxy_needed", path
+        assert code_of(await screen.client.post("/api/kiosk/visits")) == "proxy_needed"
+        screen.client.headers["x-forwarded-user"] = "screen in the hall"
+        page = await screen.client.get("/")
+        assert page.status_code == 200 and "set-cookie" not in page.headers and "screen in the hall" not in page.text
+        await screen.begin()
+        assert (await screen.ask()).status_code == 202
+        await screen.answered()
+        assert screen.said()[1] == WORDS
+        assert (await screen.end()).status_code == 204
 
 
 # One at a time against together

@@ -40,6 +40,8 @@ def test_only_what_was_given_goes_to_the_engine() -> None:
         ([], {"WEBUI_PROT": "1"}, "WEBUI_PROT"),
         ([], {"WEBUI_ENFORCE_EAGER": "perhaps"}, "WEBUI_ENFORCE_EAGER"),
         (["--config", "/no/such.toml"], {}, "/no/such.toml"),
+        (["--kiosk", "--auth", "users.toml"], {}, "--auth: nobody before a --kiosk could log in"),
+        (["--kiosk"], {"WEBUI_AUTH": "users.toml"}, "--auth: nobody before a --kiosk could log in"),
     ],
 )
 def test_what_is_wrong_is_named(arguments: list[str], environment: dict[str, str], named: str) -> None:

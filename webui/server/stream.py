@@ -23,7 +23,7 @@ from webui.history.keeper import History
 from webui.library import RENDERED_AT_ONCE, Chat
 
 PING_EVERY = 15.0  # seconds; shorter than the idle time-out of the usual proxies (60 s)
-PING = b": ping\n\n"
+PING = b"event: ping\ndata: {}\n\n"  # no comment, so that a page can hear that the stream still lives
 FRAME_EVERY = 0.2  # seconds between two frames of the board
 RETRY = b"retry: 1000\n\n"  # milliseconds after which a browser reconnects
 HEADERS = [
