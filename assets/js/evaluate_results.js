@@ -21,7 +21,7 @@ export async function results(run) {
 }
 
 /** @param {Results} found */
-function summary({ summary: { scores, variants, pairs, judge }, plots }) {
+function summary({ summary: { scores, variants, pairs, judge, unheeded }, plots }) {
   const names = Object.keys(variants);
   const named = scores.map((name) => say(`score.${name}`));
   const parts = [];
@@ -38,6 +38,7 @@ function summary({ summary: { scores, variants, pairs, judge }, plots }) {
     const head = ["pair", "score", "verdict", "difference", "interval", "p", "n"].map((name) => say(`evaluate.column.${name}`));
     parts.push(make("h3", {}, say("evaluate.differences")), table(head, rows, say("evaluate.differences")), make("p", { class: "note" }, say("evaluate.differences_note")));
   }
+  for (const [name, settings] of Object.entries(unheeded)) parts.push(make("p", { class: "failed" }, say("evaluate.unheeded", { name, settings: settings.map((each) => say(`sampling.${each}`)).join(", ") })));
   if (judge) parts.push(make("p", { class: "note" }, say("evaluate.judged", { agreed: judge.agreed, changed: judge.changed, unreadable: judge.unreadable })));
   const rows = names.map((name) => {
     const one = variants[name];

@@ -427,6 +427,8 @@ export interface Results {
     >;
     pairs: Difference[];
     judge: { agreed: number; changed: number; unreadable: number } | null;
+    /** By variant: what it asks of its engine in vain. */
+    unheeded: Record<string, Array<keyof Sampling>>;
   };
   rows: AnswerRow[];
   /** SVG. */

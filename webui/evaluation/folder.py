@@ -28,7 +28,7 @@ from webui.evaluation.provenance import app_provenance
 from webui.evaluation.results import Rating, Results, results
 from webui.evaluation.runs import Answer, Ask, read_journal
 from webui.evaluation.scores import SCORES, fitting
-from webui.evaluation.variants import Variant, checked
+from webui.evaluation.variants import GREEDY, Variant, checked
 
 REPEATS_AT_MOST = 100
 CONCURRENCY = 256  # rows on their way at once, unless told otherwise
@@ -217,7 +217,17 @@ class Folder:
         asked = self.asked() | {ask.key for ask in self.judge_asks()}
         answers = [answer for key, answer in self.answers().items() if key in asked]
         names = [variant.name for variant in self.plan.variants]
-        return results(self.prompts, names, answers, self.plan.scores, self.ratings())
+        return results(self.prompts, names, answers, self.plan.scores, self.ratings(), self._unheeded())
+
+    def _unheeded(self) -> dict[str, list[str]]:
+        """Variant -> the settings that it gives and its engine does not heed, such as a seed on RBLN."""
+        found = {}
+        for variant in self.plan.variants:
+            ignored = self.engines.get(variant.name, {}).get("ignored", ())
+            given = [name for name in ignored if getattr(variant.sampling, name) != getattr(GREEDY, name)]
+            if given:
+                found[variant.name] = given
+        return found
 
     def provenance(self) -> dict[str, Any]:
         """Where the numbers come from."""

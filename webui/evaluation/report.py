@@ -27,9 +27,9 @@ _STYLES = (ASSETS / "css" / "plots.css", ASSETS / "report.css")
 
 
 def jsonl(results: Results, summary: Json, provenance: Json) -> bytes:
-    """First a line with provenance and summary, then one per answer."""
+    """First a line with provenance and summary, then one per answer, then one per answer of the judge."""
     head = {"provenance": provenance, "summary": summary}
-    return b"".join(orjson.dumps(each) + b"\n" for each in (head, *(scored.as_dict() for scored in results.scored)))
+    return b"".join(orjson.dumps(each) + b"\n" for each in (head, *results.as_dicts()))
 
 
 def summary_csv(results: Results, summary: Json, provenance: Json) -> bytes:
@@ -130,6 +130,7 @@ def html(results: Results, summary: Json, provenance: Json) -> bytes:
         f"<h1>{title}</h1>\n<p>{summary['rows']} rows × {len(names)} variants: {_text(', '.join(names))}.</p>",
         _scores(summary),
         _differences(summary),
+        _unheeded(summary),
         _judge(summary),
         _latencies(summary),
         _plots(summary),
@@ -188,13 +189,20 @@ def _differences(summary: Json) -> str:
     )
 
 
+def _unheeded(summary: Json) -> str:
+    return "\n".join(
+        f'<p class="bad">{_text(name)}: its engine does not heed {_text(", ".join(settings))}.</p>'
+        for name, settings in summary["unheeded"].items()
+    )
+
+
 def _judge(summary: Json) -> str:
     judge = summary["judge"]
     if judge is None:
         return ""
     counts = (
         f"{judge['agreed']} pairs with the same verdict in both orders, {judge['changed']} with another one (counted as ties), "
-        f"{judge['unreadable']} without a readable verdict (not counted)."
+        f"{judge['unreadable']} without a readable verdict (not counted). results.jsonl has all that it said."
     )
     rows = [[_text(each["winner"]), _text(each["loser"]), f"{each['wins']:g}"] for each in judge["wins"]]
     return f"<h2>Judge</h2>\n<p>{counts}</p>\n" + _table(["preferred", "to", "times"], rows, 2)

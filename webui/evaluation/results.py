@@ -15,7 +15,7 @@ from typing import Any
 
 from webui.batch.latency import GOOD, Limits, goodput, latencies
 from webui.batch.request import Request
-from webui.evaluation.judge import JUDGE, Verdicts, verdicts
+from webui.evaluation.judge import JUDGE, Verdicts, verdict, verdicts
 from webui.evaluation.prompts import BadRow, Prompts, Row
 from webui.evaluation.runs import Answer
 from webui.evaluation.scores import FORMULAS, SCORES, Unscorable
@@ -94,7 +94,13 @@ class Scored:
 
 @dataclass(slots=True)
 class Results:
-    """A run as far as it is answered."""
+    """A run as far as it is answered.
+
+    Attributes:
+        judged: what the judge's answers say.
+        said: these answers as they came.
+        unheeded: variant -> the settings that it gives and its engine does not heed.
+    """
 
     rows: list[Row]
     bad: list[BadRow]
@@ -102,6 +108,12 @@ class Results:
     scored: list[Scored]
     score_names: list[str]
     judged: Verdicts | None
+    said: list[Answer]
+    unheeded: dict[str, list[str]] = field(default_factory=dict)
+
+    def as_dicts(self) -> list[dict[str, Any]]:
+        """Every answer, then everything that the judge said, as JSON types."""
+        return [each.as_dict() for each in self.scored] + [_as_judged(answer) for answer in self.said]
 
     def summary(self, limits: Limits = GOOD) -> dict[str, Any]:
         """Per variant and between variants, as JSON types."""
@@ -113,6 +125,7 @@ class Results:
             "variants": {name: self._of_variant(name, limits) for name in self.variants},
             "pairs": list(self._pairs()),
             "judge": self._judge(),
+            "unheeded": self.unheeded,
             "formulas": {name: FORMULAS[name] for name in self.score_names} | LATENCY_FORMULAS,
         }
 
@@ -169,12 +182,19 @@ class Results:
                     yield {"first": first, "second": second, "score": score, **asdict(found)}
 
 
+def _as_judged(answer: Answer) -> dict[str, Any]:
+    """What the judge said of two answers in one order; `verdict` is 1 if the first is better, 0 if the second, 0.5 for a tie."""
+    given = verdict(answer.text) if answer.answered else None
+    return {**answer.about, "verdict": given, "answer": answer.text, "end": answer.end, "error": answer.error}
+
+
 def results(
     prompts: Prompts,
     variants: Sequence[str],
     answers: Iterable[Answer],
     wanted: Sequence[str],
     ratings: Iterable[Rating] = (),
+    unheeded: Mapping[str, list[str]] | None = None,
 ) -> Results:
     """Scores the answers.
 
@@ -184,6 +204,7 @@ def results(
         answers: of the journal, the judge's among them.
         wanted: names of SCORES.
         ratings: what people said; a later one of the same person and answer counts.
+        unheeded: see Results.
     """
     known = {row.id: row for row in prompts.rows}
     everything = list(answers)
@@ -203,7 +224,7 @@ def results(
     _add_ratings(scored, ratings)
     given = {name for each in scored for name in each.scores}
     names = [name for name in FORMULAS if name in given]
-    return Results(prompts.rows, prompts.bad, list(variants), scored, names, read)
+    return Results(prompts.rows, prompts.bad, list(variants), scored, names, read, judged, dict(unheeded or {}))
 
 
 def _score(each: Scored, wanted: Sequence[str]) -> None:

@@ -12,7 +12,9 @@ from typing import Any
 import orjson
 import pytest
 
+from webui.conversation import Sampling
 from webui.evaluation.folder import Folder, Plan
+from webui.evaluation.judge import Judge
 from webui.evaluation.prompts import read
 from webui.evaluation.results import Rating, busy_seconds
 from webui.evaluation.runs import Answer, Journal
@@ -122,6 +124,30 @@ def test_the_lines_bear_provenance_and_every_answer(folder: Folder) -> None:
     assert head["provenance"]["plan"]["variants"][1]["sampling"]["temperature"] == 0
     assert len(lines) == 16 and {line["row"] for line in lines} == {f"r{i}" for i in range(8)}
     assert sum(line["error"] is not None for line in lines) == 1
+
+
+def test_every_answer_of_the_judge_is_kept_as_it_came(folder: Folder) -> None:
+    folder.plan.judge = Judge(Variant("judge"))
+    folder.engines["judge"] = ENGINE
+    asks = folder.judge_asks()
+    journal = Journal(folder.journal)
+    for ask in asks:
+        better = "A" if ask.about["first"] == "good" else "B"
+        journal.add(Answer(ask.key, ask.about, f"It says {EVIL}, so [[{better}]]", "stop"))
+    journal.close()
+    lines = [orjson.loads(line) for line in folder.reports()["results.jsonl"].splitlines()]
+    said = [line for line in lines if "judge" in line]
+    assert len(said) == len(asks) == 14 and {(line["first"], line["verdict"]) for line in said} == {("good", 1), ("poor", 0)}
+    assert all(line["answer"].startswith("It says =cmd") and line["judge"] == "judge" for line in said)
+    assert lines[0]["summary"]["variants"]["good"]["scores"]["judge"]["mean"] == 1.0
+
+
+def test_a_seed_that_the_engine_does_not_heed_is_named(folder: Folder) -> None:
+    sampled = Variant("sampled", sampling=Sampling(temperature=1.0, seed=7))
+    made = Folder.make(folder.path, Plan("x", [Variant("good"), sampled], []), folder.prompts)
+    made.engines = dict.fromkeys(("good", "sampled"), {**ENGINE, "ignored": ["seed"]})
+    assert made.results().summary()["unheeded"] == {"sampled": ["seed"]}
+    assert "sampled: its engine does not heed seed." in made.reports()["report.html"].decode()
 
 
 def test_seconds_of_two_sessions_are_those_of_two_clocks() -> None:
