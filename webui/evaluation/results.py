@@ -183,7 +183,7 @@ class Results:
 
 
 def _as_judged(answer: Answer) -> dict[str, Any]:
-    """What the judge said of two answers in one order; `verdict` is 1 if the first is better, 0 if the second, 0.5 for a tie."""
+    """What the judge said of two answers in one order; its `verdict` is 1 if the first is better, 0 if the second, else 0.5."""
     given = verdict(answer.text) if answer.answered else None
     return {**answer.about, "verdict": given, "answer": answer.text, "end": answer.end, "error": answer.error}
 

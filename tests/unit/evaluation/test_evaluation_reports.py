@@ -145,7 +145,7 @@ def test_every_answer_of_the_judge_is_kept_as_it_came(folder: Folder) -> None:
 def test_a_seed_that_the_engine_does_not_heed_is_named(folder: Folder) -> None:
     sampled = Variant("sampled", sampling=Sampling(temperature=1.0, seed=7))
     made = Folder.make(folder.path, Plan("x", [Variant("good"), sampled], []), folder.prompts)
-    made.engines = dict.fromkeys(("good", "sampled"), {**ENGINE, "ignored": ["seed"]})
+    made.engines = {name: {**ENGINE, "ignored": ["seed"]} for name in ("good", "sampled")}
     assert made.results().summary()["unheeded"] == {"sampled": ["seed"]}
     assert "sampled: its engine does not heed seed." in made.reports()["report.html"].decode()
 
