@@ -50,12 +50,12 @@ function summary({ summary: { scores, variants, pairs, judge, unheeded }, plots 
   });
   const head = [say("evaluate.column.variant"), ...LATENCIES.map((each) => `${say(`column.${each}`)} p50 / p95 / p99`), say("evaluate.column.goodput"), say("evaluate.column.speed"), say("evaluate.column.answered")];
   parts.push(make("h3", {}, say("evaluate.latency")), table(head, rows, say("evaluate.latency")));
-  const drawn = plots.map((plot) => {
-    const place = make("div", { class: "plot-place" });
-    place.innerHTML = plot; // the server's own SVG, with every name in it escaped
-    return place;
+  const figures = plots.map(({ kind, of, svg }) => {
+    const place = make("div");
+    place.innerHTML = svg; // the server's own, with every name in it escaped
+    return make("figure", {}, make("figcaption", {}, say(`evaluate.plot.${kind}`, { of: say(kind === "latency" ? `column.${of}` : `score.${of}`) })), place);
   });
-  return [...parts, make("h3", {}, say("evaluate.plots")), make("div", { class: "plots" }, ...drawn)];
+  return [...parts, make("h3", {}, say("evaluate.plots")), make("div", { class: "plots" }, ...figures)];
 }
 
 /** @param {Difference} pair */

@@ -431,8 +431,7 @@ export interface Results {
     unheeded: Record<string, Array<keyof Sampling>>;
   };
   rows: AnswerRow[];
-  /** SVG. */
-  plots: string[];
+  plots: Array<{ kind: "latency" | "by_tag" | "quality"; of: string; svg: string }>;
 }
 
 export type CompareEvent = { id: string; sides: number } | { side: number; text: string } | { side: number; end: End | null; error: Problem | null };

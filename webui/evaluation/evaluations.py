@@ -25,9 +25,9 @@ from webui.engines.supervisor import Supervisor
 from webui.errors import BadInput, EvaluationNotFound, EvaluationUnkept, WebuiError
 from webui.evaluation.asking import Asking, MakePrompt
 from webui.evaluation.folder import Folder, Plan
+from webui.evaluation.plots import plots
 from webui.evaluation.prompts import Prompts, read
 from webui.evaluation.provenance import engine_provenance, fingerprint
-from webui.evaluation.report import all_plots
 from webui.evaluation.results import Rating
 from webui.evaluation.runs import Answer, Ask, Journal, Progress, Run, State
 from webui.evaluation.scores import fitting
@@ -106,7 +106,8 @@ class Evaluation:
             found = self.folder.results()
             summary = found.summary()
             rows = [each.as_dict() for each in found.scored[:SHOWN_AT_MOST]]
-            self._known = known, {"summary": summary, "rows": rows, "plots": all_plots(summary)}
+            drawn = [plot.as_dict() for plot in plots(summary)]
+            self._known = known, {"summary": summary, "rows": rows, "plots": drawn}
         return self._known[1]
 
 

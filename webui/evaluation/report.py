@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from webui.batch.exports import safe_cell
-from webui.evaluation import plots
+from webui.evaluation.plots import MARKED, Plot, plots
 from webui.evaluation.results import Results
 from webui.ui.texts import ASSETS
 
@@ -223,23 +223,20 @@ def _latencies(summary: Json) -> str:
 def _percentiles(values: Json) -> str:
     if not values["n"]:
         return "–"
-    return (
-        " / ".join(f"{values[each] * 1000:.1f}" for each in plots.PERCENTILES)
-        + f'<br><span class="muted">n={values["n"]}</span>'
-    )
+    return " / ".join(f"{values[each] * 1000:.1f}" for each in MARKED) + f'<br><span class="muted">n={values["n"]}</span>'
 
 
 def _plots(summary: Json) -> str:
-    drawn = all_plots(summary)
-    return "<h2>Plots</h2>\n" + "\n".join(drawn) if drawn else ""
+    figures = [f"<figure><figcaption>{_text(_caption(plot))}</figcaption>{plot.svg}</figure>" for plot in plots(summary)]
+    return '<h2>Plots</h2>\n<div class="plots">\n' + "\n".join(figures) + "\n</div>" if figures else ""
 
 
-def all_plots(summary: Json) -> list[str]:
-    """Latencies, each score by tag, and each score against latency."""
-    found = [plots.latency(summary, "ttft", "TTFT"), plots.latency(summary, "e2e", "e2e")]
-    for score in summary["scores"]:
-        found += [plots.by_tag(summary, score), plots.quality_against_latency(summary, score)]
-    return [plot for plot in found if plot]
+def _caption(plot: Plot) -> str:
+    return {
+        "latency": "{of}: how large a share of answers took at most so long, up to p99; p50 filled, p95 and p99 hollow",
+        "by_tag": "{of}: means with 95 % intervals, of all rows and by tag",
+        "quality": "{of}, with its 95 % interval, over the median e2e",
+    }[plot.kind].format(of=plot.of)
 
 
 def _bad_rows(summary: Json) -> str:

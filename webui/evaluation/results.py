@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from webui.batch.latency import GOOD, Limits, goodput, latencies
+from webui.batch.latency import GOOD, LATENCIES, Limits, goodput, latencies, percentile
 from webui.batch.request import Request
 from webui.evaluation.judge import JUDGE, Verdicts, verdict, verdicts
 from webui.evaluation.prompts import BadRow, Prompts, Row
@@ -22,6 +22,7 @@ from webui.evaluation.scores import FORMULAS, SCORES, Unscorable
 from webui.evaluation.statistics import difference, estimate
 
 STARS = 5
+SPREAD = ("ttft", "e2e")  # of which there is a distribution too
 LATENCY_FORMULAS = {
     "queue": "scheduled - queued",
     "ttft": "first token - queued",
@@ -154,6 +155,7 @@ class Results:
             "scores": {score: self._estimate(name, score) for score in self.score_names},
             "by_tag": {tag: {score: self._estimate(name, score, tag) for score in self.score_names} for tag in tags},
             "latency": {each: asdict(summary) for each, summary in latencies(timed).items()},
+            "spread": {each: _spread(timed, each) for each in SPREAD},
             "goodput": goodput(timed, limits, seconds).as_dict() if timed else None,
             "tokens": sum(request.tokens for request in timed),
             "seconds": seconds,
@@ -180,6 +182,12 @@ class Results:
                 found = difference([mine[row] for row in both], [others[row] for row in both])
                 if found is not None:
                     yield {"first": first, "second": second, "score": score, **asdict(found)}
+
+
+def _spread(requests: Sequence[Request], latency: str) -> list[float]:
+    """The percentiles 0 to 99 of one latency, in seconds; none of nothing."""
+    values = sorted(value for each in requests if each.answered and (value := LATENCIES[latency](each)) is not None)
+    return [round(percentile(values, percent), 6) for percent in range(100)] if values else []
 
 
 def _as_judged(answer: Answer) -> dict[str, Any]:

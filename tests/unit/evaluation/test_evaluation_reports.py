@@ -8,6 +8,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import orjson
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from webui.conversation import Sampling
 from webui.evaluation.folder import Folder, Plan
 from webui.evaluation.judge import Judge
+from webui.evaluation.plots import plots
 from webui.evaluation.prompts import read
 from webui.evaluation.results import Rating, busy_seconds
 from webui.evaluation.runs import Answer, Journal
@@ -103,6 +105,31 @@ def test_the_page_is_inert_and_needs_nothing_else(folder: Folder) -> None:
     assert not [a for _, attributes in tags.seen for a in attributes if a.startswith("on") or a in ("src", "href", "style")]
     assert "default-src 'none'" in page and "url(" not in page and "@import" not in page
     assert page.count("<svg") >= 4 and "sha256 abc" in page and "0.30.0" in page
+
+
+def test_plots_are_well_formed_and_nothing_leaves_them(folder: Folder) -> None:
+    summary = folder.results().summary()
+    assert summary["variants"]["good"]["spread"] == {"ttft": [0.1] * 100, "e2e": [1.1] * 100}
+    drawn = plots(summary)
+    assert [(plot.kind, plot.of) for plot in drawn] == [
+        ("latency", "ttft"),
+        ("latency", "e2e"),
+        ("by_tag", "exact"),
+        ("quality", "exact"),
+    ]
+    for plot in drawn:
+        svg = ElementTree.fromstring(plot.svg)
+        _, _, width, height = map(float, svg.attrib["viewBox"].split())
+        for mark in svg.iter():
+            across = [float(mark.attrib[name]) for name in ("x", "x1", "x2", "cx") if name in mark.attrib]
+            down = [float(mark.attrib[name]) for name in ("y", "y1", "y2", "cy") if name in mark.attrib]
+            assert all(0 <= x <= width for x in across) and all(0 <= y <= height for y in down), mark.attrib
+    assert "good: p95 1100.0 ms, n=7" in drawn[1].svg and "poor · even: 0.250" in drawn[2].svg
+
+
+def test_of_variants_without_an_answer_there_is_no_plot(folder: Folder) -> None:
+    Path(folder.journal).unlink()
+    assert plots(folder.results().summary()) == []
 
 
 def test_no_cell_is_a_formula(folder: Folder) -> None:
