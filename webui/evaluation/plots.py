@@ -16,11 +16,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-WIDTH, HEIGHT = 720, 300
-LEFT, NAMES_LEFT, RIGHT, TOP, BOTTOM = 48, 170, 24, 12, 44
-ROW = 26  # of a plot with a line of text per row
+WIDTH, HEIGHT = 480, 280  # narrow enough to be read on a phone
+LEFT, NAMES_LEFT, RIGHT, TOP, BOTTOM = 52, 168, 20, 12, 46
+ROW = 24  # of a plot with a line of text per row
 MARKED = ("p50", "p95", "p99")
-LEGEND_WIDTH, LEGEND_HEIGHT = 168, 20  # of one name
+LEGEND_WIDTH, LEGEND_HEIGHT = 200, 20  # of one name
 NAME_AT_MOST = 22  # characters
 
 
@@ -72,22 +72,26 @@ def _latency(summary: Mapping[str, Any], name: str) -> str:
 
 def _by_tag(summary: Mapping[str, Any], score: str) -> str:
     variants = summary["variants"]
-    groups = [("", {name: each["scores"][score] for name, each in variants.items()})]
-    groups += [(tag, {name: each["by_tag"][tag][score] for name, each in variants.items()}) for tag in summary["tags"]]
-    rows = [(tag, name, found) for tag, each in groups for name, found in each.items() if found]
+    rows = [("", name, each["scores"][score]) for name, each in variants.items()]
+    for tag in summary["tags"]:
+        rows += [(tag, name, each["by_tag"][tag][score]) for name, each in variants.items()]
+    rows = [row for row in rows if row[2]]
     if not rows:
         return ""
-    axis = _Axis(0.0, 1.0, NAMES_LEFT, WIDTH - RIGHT)
-    height = TOP + ROW * len(rows) + BOTTOM
-    marks = axis.below(height - BOTTOM, TOP)
-    for i, (tag, name, found) in enumerate(rows):
-        y = TOP + ROW * (i + 0.5)
-        words = f"{name} · {tag}" if tag else name
-        marks += [f'<text class="name" x="{NAMES_LEFT - 12}" y="{y + 4}">{_short(words)}</text>']
+    tags = dict.fromkeys(tag for tag, _, _ in rows if tag)
+    axis, bottom = _Axis(0.0, 1.0, NAMES_LEFT, WIDTH - RIGHT), TOP + ROW * (len(rows) + len(tags))
+    marks, y, last = axis.below(bottom, TOP), TOP - ROW / 2, ""
+    for tag, name, found in rows:
+        if tag != last:
+            y, last = y + ROW, tag
+            marks.append(f'<text class="name group" x="{NAMES_LEFT - 12}" y="{y + 4}">{_short(tag)}</text>')
+        y += ROW
+        marks.append(f'<text class="name" x="{NAMES_LEFT - 12}" y="{y + 4}">{_short(name)}</text>')
         if found["low"] is not None:
             marks.append(_line(summary, name, axis.at(found["low"]), axis.at(found["high"]), y, y))
-        marks.append(_dot(axis.at(found["mean"]), y, _colour(summary, name), f"{words}: {_words(found)}"))
-    return _svg(height, marks)
+        title = f"{name} · {tag}" if tag else name
+        marks.append(_dot(axis.at(found["mean"]), y, _colour(summary, name), f"{title}: {_words(found)}"))
+    return _svg(bottom + BOTTOM - 12, marks)
 
 
 def _quality(summary: Mapping[str, Any], score: str) -> str:
