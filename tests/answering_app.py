@@ -40,7 +40,7 @@ class AnsweringEngine(ToldEngine):
     """Answers by rule.
 
     `here` are those that it is answering, `most` the most that they were, `priorities` all that it was asked with. A question
-    with "wait" in it is answered when `go` is set.
+    with "wait" in it is answered when `go` is set, one with "refuse" in it is refused while `refuses` is set.
     """
 
     info = EngineInfo("planted", "CPU", "rule 1.0", lanes=4, context=4096, sampling=Sampling())
@@ -48,6 +48,7 @@ class AnsweringEngine(ToldEngine):
     def __init__(self, board: Board) -> None:
         super().__init__()
         self.board = board
+        self.refuses = True
         self.go = asyncio.Event()
         self.here = 0
         self.most = 0
@@ -57,7 +58,7 @@ class AnsweringEngine(ToldEngine):
         self, request_id: str, prompt: Prompt, sampling: Sampling, priority: Priority = Priority.VISITOR
     ) -> AsyncIterator[Piece]:
         text = "".join(map(chr, prompt.ids))
-        if "refuse" in text:
+        if "refuse" in text and self.refuses:
             raise RequestRefused(reason="it was told to")
         request = self.board.opened(request_id, len(prompt.ids), priority)
         self.here += 1

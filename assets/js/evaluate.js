@@ -128,7 +128,7 @@ class ShownRun {
   /** @param {Evaluation} run */
   draw(run) {
     const { state, done, total, failed, kept, rate, eta } = run.progress;
-    const parts = [say(`evaluate.state.${run.active && !total ? "waiting" : state}`), say("evaluate.done", { done: count(done), total: count(total) })];
+    const parts = [say(`evaluate.state.${state}`), say("evaluate.done", { done: count(done), total: count(total) })];
     if (kept && run.active) parts.push(say("evaluate.kept", { kept: count(kept) }));
     if (failed) parts.push(say("evaluate.failed", { failed: count(failed) }));
     if (rate) parts.push(say("evaluate.rate", { rate: rate.toFixed(1) }));
@@ -144,7 +144,7 @@ class ShownRun {
   drawActions(run) {
     const { state } = run.progress;
     /** @type {Array<"pause" | "resume" | "cancel">} */
-    const acts = !run.active ? (state === "finished" && !run.progress.failed ? [] : ["resume"]) : state === "paused" ? ["resume", "cancel"] : ["pause", "cancel"];
+    const acts = state === "waiting" ? ["cancel"] : !run.active ? (state === "finished" && !run.progress.failed ? [] : ["resume"]) : state === "paused" ? ["resume", "cancel"] : ["pause", "cancel"];
     if (this.acts === `${run.id} ${acts}`) return;
     this.acts = `${run.id} ${acts}`;
     const act = (/** @type {"pause" | "resume" | "cancel"} */ name) => () =>

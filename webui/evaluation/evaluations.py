@@ -58,7 +58,7 @@ class Evaluation:
         self.run: Run | None = None
         self.task: asyncio.Task[None] | None = None
         self.error: dict[str, Any] | None = None
-        self._known: tuple[tuple[int, int], dict[str, Any]] | None = None
+        self._known: tuple[list[int], dict[str, Any]] | None = None
         self._counted: tuple[int, tuple[int, int]] | None = None
 
     @property
@@ -75,12 +75,14 @@ class Evaluation:
         """How far it is."""
         if self.run is not None:
             return self.run.progress
-        size = self.folder.journal.stat().st_size if self.folder.journal.exists() else 0
+        size = self.folder.sizes()[0]
         if self._counted is None or self._counted[0] != size:
             self._counted = size, self.folder.counts()
         done, failed = self._counted[1]
         total = len(self.folder.plan.variants) * len(self.folder.prompts.rows) * self.folder.plan.repeats
-        state: State = "failed" if self.error else "finished" if done + failed == total else "cancelled"
+        state: State = (
+            "waiting" if self.active else "failed" if self.error else "finished" if done + failed == total else "cancelled"
+        )
         return Progress(state, total, done, done, failed, None, None)
 
     def as_dict(self) -> dict[str, Any]:
@@ -101,7 +103,7 @@ class Evaluation:
 
     def results(self) -> dict[str, Any]:
         """Summary, answers and plots by now. Blocks for seconds."""
-        known = (len(self.folder.answers()), len(self.folder.ratings()))
+        known = self.folder.sizes()
         if self._known is None or self._known[0] != known:
             found = self.folder.results()
             summary = found.summary()

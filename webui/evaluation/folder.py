@@ -140,6 +140,14 @@ class Folder:
         """The file of answers."""
         return self.path / "answers.jsonl"
 
+    @property
+    def _rated(self) -> Path:
+        return self.path / "ratings.jsonl"
+
+    def sizes(self) -> list[int]:
+        """Of the two files that grow, in bytes: as long as they are the same, so are results."""
+        return [path.stat().st_size if path.exists() else 0 for path in (self.journal, self._rated)]
+
     @classmethod
     def make(cls, path: Path, plan: Plan, rows: Prompts) -> Folder:
         """Writes down a new plan; answers that are there already stay, and count where the same is asked again."""
@@ -204,13 +212,13 @@ class Folder:
 
     def rate(self, rating: Rating) -> None:
         """Keeps what a person said."""
-        with (self.path / "ratings.jsonl").open("ab") as file:
+        with self._rated.open("ab") as file:
             file.write(orjson.dumps(asdict(rating)) + b"\n")
 
     def ratings(self) -> list[Rating]:
         """What people said, in the order in which they did."""
-        path = self.path / "ratings.jsonl"
-        return [Rating(**orjson.loads(line)) for line in path.read_bytes().splitlines() if line] if path.exists() else []
+        lines = self._rated.read_bytes().splitlines() if self._rated.exists() else []
+        return [Rating(**orjson.loads(line)) for line in lines if line]
 
     def results(self) -> Results:
         """What it comes to by now."""
