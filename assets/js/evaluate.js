@@ -31,6 +31,9 @@ class NewRun {
     const input = make("input", { type: "file", accept: ".jsonl,.csv,.json", id: "prompts" });
     input.addEventListener("change", () => void attempt(this.problem, () => this.read(input.files?.[0])));
     this.start.disabled = true;
+    const rubric = labelled(say("evaluate.rubric"), this.rubric);
+    rubric.hidden = true;
+    this.judged.addEventListener("change", () => (rubric.hidden = !this.judged.checked));
     return section(
       say("evaluate.new"),
       make("p", { class: "note" }, say("evaluate.files")),
@@ -42,7 +45,7 @@ class NewRun {
       this.scores,
       make("div", { class: "numbers" }, labelled(say("evaluate.repeats"), this.repeats)),
       make("label", { class: "check" }, this.judged, say("evaluate.judge")),
-      labelled(say("evaluate.rubric"), this.rubric),
+      rubric,
       make("p", {}, this.start),
       this.problem,
     );
@@ -68,6 +71,7 @@ class NewRun {
     this.preview.replaceChildren(
       make("p", {}, sayCount("evaluate.rows", rows), tags.length ? ` · ${tags.join(", ")}` : ""),
       bad.length ? make("details", { class: "bad", open: true }, make("summary", {}, sayCount("evaluate.bad", bad.length)), make("ul", {}, ...wrong)) : "",
+      rows > first.length ? make("p", { class: "note" }, sayCount("evaluate.preview_of", first.length)) : "",
       table(head, cells, say("evaluate.preview")),
     );
     const boxes = scores.map((name) => make("label", { class: "check", title: say(`score.${name}.info`) }, make("input", { type: "checkbox", checked: true, value: name }), say(`score.${name}`)));
@@ -145,14 +149,15 @@ class ShownRun {
     const { state } = run.progress;
     /** @type {Array<"pause" | "resume" | "cancel">} */
     const acts = state === "waiting" ? ["cancel"] : !run.active ? (state === "finished" && !run.progress.failed ? [] : ["resume"]) : state === "paused" ? ["resume", "cancel"] : ["pause", "cancel"];
-    if (this.acts === `${run.id} ${acts}`) return;
-    this.acts = `${run.id} ${acts}`;
+    const key = `${run.id} ${state} ${acts}`;
+    if (this.acts === key) return;
+    this.acts = key;
     const act = (/** @type {"pause" | "resume" | "cancel"} */ name) => () =>
       void attempt(this.problem, async () => {
         await actOnEvaluation(run.id, name);
         await this.look(run.id);
       });
-    this.actions.replaceChildren(...acts.map((name) => button(say(`evaluate.${name}`), act(name), { id: name })));
+    this.actions.replaceChildren(...acts.map((name) => button(say(name === "resume" && state === "finished" ? "evaluate.again" : `evaluate.${name}`), act(name), { id: name })));
   }
 }
 

@@ -68,15 +68,24 @@ def test_upload_run_look_and_export(browser: Browser, world: tuple[str, Evaluati
     page.locator("[data-filter=only]").select_option("different")
     expect(answers).to_have_count(13)
     page.locator("tr[data-row=r3] .diff-button").click()
-    expect(page.locator("tr[data-row=r3] del")).to_have_text("word3")
-    expect(page.locator("tr[data-row=r3] ins")).to_have_text("WORD3")
+    expect(page.locator("tr[data-row=r3] .diff > del")).to_have_text("word3")
+    expect(page.locator("tr[data-row=r3] .diff > ins")).to_have_text("WORD3")
     assert page.evaluate("window.broken") is None and page.locator("table.answers img").count() == 0
+    rating = page.locator("tr[data-row=r3] .rating").last
+    rating.locator("summary").click()
+    rating.locator("select").first.select_option("fail")
+    rating.locator("input").fill("too loud")
+    rating.locator("button").click()
+    expect(rating.locator("[role=status]")).to_have_text("Saved")
+    expect(page.locator("#run thead").first).to_contain_text("passed by people", timeout=LONG)
     with page.expect_download() as download:
         page.locator(".files a", has_text="report.html").click()
     report = download.value.path().read_text()
     assert "<script" not in report and "<img" not in report and "rule 1.0" in report
     page.reload()
     expect(answers).to_have_count(15, timeout=LONG)
+    expect(page.locator("tr[data-row=r3] .rating select").nth(2)).to_have_value("fail")
+    expect(page.locator("tr[data-row=r3] .rating input").last).to_have_value("too loud")
     page.context.close()
 
 
