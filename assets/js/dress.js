@@ -8,6 +8,8 @@
   const system = matchMedia("(prefers-color-scheme: dark)");
   const dress = () => document.body.classList.toggle("dark", asked.has("theme") ? asked.get("theme") === "dark" : system.matches);
   system.addEventListener("change", dress);
+  addEventListener("beforeprint", () => document.body.classList.remove("dark")); // paper is white
+  addEventListener("afterprint", dress);
   dress();
   document.documentElement.dataset.language = asked.get("lang") ?? "";
 }

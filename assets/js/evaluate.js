@@ -205,7 +205,9 @@ function base64(file) {
 
 const runs = new Runs();
 const shown = new ShownRun();
-openPage(say("evaluate.title"), make("p", { class: "lead" }, say("evaluate.words")), shown.element, new NewRun().build(), section(say("evaluate.runs"), runs.list, make("p", {}, make("a", { href: "api/feedback.jsonl", download: "feedback.jsonl" }, say("evaluate.feedback")))));
+const thumbs = make("p", {}, make("a", { href: "api/feedback.jsonl", download: "feedback.jsonl" }, say("evaluate.feedback")));
+const more = make("div", { class: "unprinted" }, new NewRun().build(), section(say("evaluate.runs"), runs.list, thumbs));
+openPage(say("evaluate.title"), make("p", { class: "lead" }, say("evaluate.words")), shown.element, more);
 const refresh = () => void Promise.all([shown.show(), runs.show()]);
 addEventListener("hashchange", refresh);
 refresh();

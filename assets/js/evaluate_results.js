@@ -34,7 +34,7 @@ function summary({ summary: { scores, variants, pairs, judge, unheeded }, plots 
   if (scores.length) {
     const rows = names.flatMap((name) => {
       const one = variants[name];
-      const tags = Object.entries(one?.by_tag ?? {}).map(([tag, by]) => [`${name} · ${tag}`, ...scores.map((each) => estimate(by[each] ?? null))]);
+      const tags = Object.entries(one?.by_tag ?? {}).map(([tag, by]) => [make("span", { class: "tag" }, tag), ...scores.map((each) => estimate(by[each] ?? null))]);
       return [[make("b", {}, name), ...scores.map((each) => estimate(one?.scores[each] ?? null))], ...tags];
     });
     parts.push(make("h3", {}, say("evaluate.scores")), table([say("evaluate.column.variant"), ...named], rows, say("evaluate.scores")));
@@ -73,7 +73,8 @@ function figures(plots, scores) {
   const show = () => drawn.forEach((figure) => figure.classList.toggle("aside", ![undefined, which.value].includes(figure.dataset.of)));
   which.addEventListener("change", show);
   show();
-  return [...(scores.length > 1 ? [make("div", { class: "filters" }, which)] : []), make("div", { class: "plots" }, ...drawn)];
+  const [latencies, others] = [drawn.filter(({ dataset }) => !dataset.of), drawn.filter(({ dataset }) => dataset.of)];
+  return [make("div", { class: "plots" }, ...latencies), ...(scores.length > 1 ? [make("div", { class: "filters" }, which)] : []), make("div", { class: "plots" }, ...others)];
 }
 
 /** @param {Difference} pair */
@@ -92,6 +93,7 @@ class Answers {
   tag = "";
   only = "";
   order = "";
+  pair = "";
   shown = PAGE;
   body = make("tbody");
   amount = make("p", { class: "note", role: "status" });
@@ -106,6 +108,8 @@ class Answers {
     this.onRated = onRated;
     this.variants = Object.keys(found.summary.variants);
     this.take(found.rows);
+    const pairs = this.variants.flatMap((first, i) => this.variants.slice(i + 1).map((second) => [JSON.stringify([first, second]), say("evaluate.diff_of", { first, second })]));
+    this.pair = pairs[0]?.[0] ?? "";
     const { tags, scores } = found.summary;
     const search = make("input", { type: "search", placeholder: say("evaluate.find"), "aria-label": say("evaluate.find") });
     search.addEventListener("input", () => this.change(() => (this.text = search.value.toLowerCase())));
@@ -118,6 +122,7 @@ class Answers {
         search,
         this.select("tag", [["", say("evaluate.every_tag")], ...tags.map((tag) => [tag, tag])]),
         this.select("only", ["", "different", "failed"].map((kind) => [kind, say(`evaluate.only.${kind || "all"}`)])),
+        ...(pairs.length > 1 ? [this.select("pair", pairs)] : []),
         this.select("order", [["", say("evaluate.order.file")], ...scores.map((name) => [name, say("evaluate.order.score", { score: say(`score.${name}`) })])]),
       ),
       this.amount,
@@ -137,7 +142,7 @@ class Answers {
     }
   }
 
-  /** @param {"tag" | "only" | "order"} name @param {string[][]} choices */
+  /** @param {"tag" | "only" | "order" | "pair"} name @param {string[][]} choices */
   select(name, choices) {
     const select = choice(say(`evaluate.${name}.label`), choices);
     select.dataset.filter = name;
@@ -180,10 +185,8 @@ class Answers {
   row(answers) {
     const first = answers[0];
     if (!first) return make("tr");
-    const said = make("th", { scope: "row" }, make("b", {}, first.repeat ? `${first.row} (${first.repeat + 1})` : first.row), make("p", { class: "text" }, first.prompt), first.references.length ? make("p", { class: "note" }, say("evaluate.reference", { text: first.references.join(" | ") })) : null);
+    const said = make("th", { scope: "row" }, make("b", {}, first.repeat ? `${first.row} (${first.repeat + 1})` : first.row), make("p", { class: "text" }, first.prompt), first.references.length ? make("p", { class: "note" }, say("evaluate.reference", { text: first.references.join(" | ") })) : null, this.difference(answers));
     const cells = this.variants.map((name) => this.cell(answers.find(({ variant }) => variant === name)));
-    const answered = answers.filter((each) => !isFailed(each));
-    if (answered.length > 1) said.append(this.difference(answered));
     return make("tr", { "data-row": first.row }, said, ...cells);
   }
 
@@ -222,24 +225,19 @@ class Answers {
     return make("details", { class: "rating" }, make("summary", {}, say("rating.rate")), verdict, stars, comment, button(say("rating.save"), save), done);
   }
 
-  /** Of two answers to one row; of more than two, of which is chosen. @param {AnswerRow[]} answers */
+  /** Of the two that are chosen above the table. @param {AnswerRow[]} answers */
   difference(answers) {
+    const [first, second] = (JSON.parse(this.pair || "[]")).map((/** @type {string} */ name) => answers.find((each) => each.variant === name && !isFailed(each)));
+    if (!first || !second) return null;
     const place = make("div", { class: "diff" });
-    const pairs = answers.flatMap((first, i) => answers.slice(i + 1).map((second) => /** @type {const} */ ([first, second])));
-    const which = choice(say("evaluate.diff_which"), pairs.map(([first, second], i) => [String(i), `${first.variant} → ${second.variant}`]));
     const show = () =>
       void attempt(this.problem, async () => {
-        const pair = pairs[Number(which.value)];
-        if (!pair) return;
-        const [first, second] = pair;
         const { parts } = await compareAnswers(this.run.id, first.row, first.repeat, first.variant, second.variant);
         const texts = parts.map(([kind, text]) => (kind === "same" ? text : make(kind === "gone" ? "del" : "ins", {}, text)));
         const legend = parts.every(([kind]) => kind === "same") ? [say("evaluate.same")] : [make("del", {}, first.variant), " → ", make("ins", {}, second.variant)];
         place.replaceChildren(make("p", { class: "note" }, ...legend), ...texts);
       });
-    const ask = button(say("evaluate.diff"), show, { class: "quiet diff-button" });
-    if (pairs.length > 1) which.addEventListener("change", show);
-    return make("div", { class: "comparing" }, ask, ...(pairs.length > 1 ? [which] : []), place);
+    return make("div", {}, button(say("evaluate.diff"), show, { class: "quiet diff-button" }), place);
   }
 }
 

@@ -130,6 +130,10 @@ def test_nothing_sticks_out(
     expect(page.locator("#standings table").first).to_be_visible(timeout=LONG)
     page.screenshot(path=picture(f"compare-{name}"), full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("document.body.className") == "evaluation"  # paper is white
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate("document.body.classList.contains('dark')") is (theme == "dark")
     missing = page.evaluate("document.body.innerText.match(/\\b(evaluate|compare|variants|score|rating|pages)\\.[a-z_.]+/g)")
     assert missing is None, missing
     page.context.close()

@@ -235,7 +235,7 @@ def _caption(plot: Plot) -> str:
     return {
         "latency": "{of}: how large a share of answers took at most so long, up to p99; p50 filled, p95 and p99 hollow",
         "by_tag": "{of}: means with 95 % intervals, of all rows and by tag",
-        "quality": "{of}, with its 95 % interval, over the median e2e",
+        "quality": "{of}: means with 95 % intervals (up), median e2e (across)",
     }[plot.kind].format(of=plot.of)
 
 
