@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.answering_app import EvaluationWorld, served
 from tests.browser.conftest import DESKTOP, PHONE, picture
+from tests.browser.test_accessibility import violations
 
 pytestmark = pytest.mark.browser
 LONG = 60_000  # milliseconds
@@ -119,9 +120,11 @@ def test_nothing_sticks_out(
     page.locator("#prompts").set_input_files(rows(tmp_path))
     expect(page.locator(".preview tbody tr")).to_have_count(15, timeout=LONG)
     page.screenshot(path=picture(f"evaluate-form-{name}"), full_page=True)
+    assert violations(page) == []
     page.locator("#start").click()
     expect(page.locator("table.answers tbody tr")).to_have_count(15, timeout=LONG)
     page.screenshot(path=picture(f"evaluate-{name}"), full_page=True)
+    assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.goto(f"{url}compare{asked}")
     page.locator("#prompt").fill("say hello")
@@ -129,6 +132,7 @@ def test_nothing_sticks_out(
     page.locator("[data-choice=tie]").click()
     expect(page.locator("#standings table").first).to_be_visible(timeout=LONG)
     page.screenshot(path=picture(f"compare-{name}"), full_page=True)
+    assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.evaluate("document.body.className") == "evaluation"  # paper is white

@@ -223,7 +223,11 @@ def _latencies(summary: Json) -> str:
 def _percentiles(values: Json) -> str:
     if not values["n"]:
         return "–"
-    return " / ".join(f"{values[each] * 1000:.1f}" for each in MARKED) + f'<br><span class="muted">n={values["n"]}</span>'
+    return " / ".join(_ms(values[each]) for each in MARKED) + f'<br><span class="muted">n={values["n"]}</span>'
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.1f}" if seconds < 0.01 else f"{seconds * 1000:.0f}"
 
 
 def _plots(summary: Json) -> str:
