@@ -52,6 +52,8 @@ function summary({ summary: { scores, variants, pairs, judge, unheeded }, plots 
   });
   const head = [say("evaluate.column.variant"), ...LATENCIES.map((each) => say(`column.${each}`)), say("evaluate.column.goodput"), say("evaluate.column.speed"), say("evaluate.column.answered")];
   parts.push(make("h3", {}, say("evaluate.latency")), table(head, rows, say("evaluate.latency")));
+  const limits = Object.values(variants).find((each) => each.goodput)?.goodput?.limits;
+  if (limits) parts.push(make("p", { class: "note" }, say("evaluate.goodput", { ttft: milliseconds(limits.ttft), itl: milliseconds(limits.itl) })));
   return [...parts, make("h3", {}, say("evaluate.plots")), ...figures(plots, scores)];
 }
 

@@ -421,7 +421,7 @@ export interface Results {
         scores: Record<string, Estimate | null>;
         by_tag: Record<string, Record<string, Estimate | null>>;
         latency: Record<"queue" | "ttft" | "tpot" | "e2e", Percentiles>;
-        goodput: { per_second: number } | null;
+        goodput: { per_second: number; limits: { ttft: number; itl: number } } | null;
         tokens_per_second: number | null;
       }
     >;

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from webui.batch.latency import GOOD, LATENCIES, Limits, goodput, latencies, percentile
+from webui.batch.latency import GOOD, LATENCIES, goodput, latencies, percentile
 from webui.batch.request import Request
 from webui.evaluation.judge import JUDGE, Verdicts, verdict, verdicts
 from webui.evaluation.prompts import BadRow, Prompts, Row
@@ -29,7 +29,10 @@ LATENCY_FORMULAS = {
     "tpot": "(last token - first token) / (tokens - 1); none for one token",
     "worst_itl": "longest gap between two engine steps that gave this request a token",
     "e2e": "last token - queued",
-    "goodput": "answers that met every limit / seconds in which one of the variant was in the engine",
+    "goodput": (
+        "answers that met both limits / seconds in which one of the variant was in the engine; "
+        f"limits: TTFT {GOOD.ttft:g} s, worst ITL {GOOD.itl:g} s"
+    ),
     "tokens_per_second": "tokens of all answers / seconds in which one of the variant was in the engine",
 }
 
@@ -116,14 +119,14 @@ class Results:
         """Every answer, then everything that the judge said, as JSON types."""
         return [each.as_dict() for each in self.scored] + [_as_judged(answer) for answer in self.said]
 
-    def summary(self, limits: Limits = GOOD) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """Per variant and between variants, as JSON types."""
         return {
             "rows": len(self.rows),
             "bad": [asdict(row) for row in self.bad],
             "scores": self.score_names,
             "tags": list(dict.fromkeys(tag for row in self.rows for tag in row.tags)),
-            "variants": {name: self._of_variant(name, limits) for name in self.variants},
+            "variants": {name: self._of_variant(name) for name in self.variants},
             "pairs": list(self._pairs()),
             "judge": self._judge(),
             "unheeded": self.unheeded,
@@ -141,7 +144,7 @@ class Results:
             "wins": wins,
         }
 
-    def _of_variant(self, name: str, limits: Limits) -> dict[str, Any]:
+    def _of_variant(self, name: str) -> dict[str, Any]:
         mine = [each for each in self.scored if each.variant == name]
         timed = [request for each in mine if not each.answer.warm_up and (request := each.answer.request())]
         seconds = busy_seconds(each.answer for each in mine if not each.answer.warm_up)
@@ -156,7 +159,7 @@ class Results:
             "by_tag": {tag: {score: self._estimate(name, score, tag) for score in self.score_names} for tag in tags},
             "latency": {each: asdict(summary) for each, summary in latencies(timed).items()},
             "spread": {each: _spread(timed, each) for each in SPREAD},
-            "goodput": goodput(timed, limits, seconds).as_dict() if timed else None,
+            "goodput": goodput(timed, GOOD, seconds).as_dict() if timed else None,
             "tokens": sum(request.tokens for request in timed),
             "seconds": seconds,
             "tokens_per_second": sum(request.tokens for request in timed) / seconds if seconds else None,
