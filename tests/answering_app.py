@@ -41,7 +41,8 @@ class AnsweringEngine(ToldEngine):
     """Answers by rule.
 
     `asked` is how often it was asked, `here` are those that it is answering, `most` the most that they were, `priorities` all
-    that it was asked with. A question with "wait" in it is answered when `go` is set.
+    that it was asked with. A question with "wait" in it is answered when `go` is set, one with "refuse" in it is refused while
+    `refuses` is set.
     """
 
     info = EngineInfo("planted", "CPU", "rule 1.0", lanes=4, context=4096, sampling=Sampling())
@@ -51,6 +52,7 @@ class AnsweringEngine(ToldEngine):
         if name:
             self.info = replace(self.info, model=f"{name}'s")
         self.board = board
+        self.refuses = True
         self.go = asyncio.Event()
         self.asked = 0
         self.here = 0
@@ -61,7 +63,7 @@ class AnsweringEngine(ToldEngine):
         self, request_id: str, prompt: Prompt, sampling: Sampling, priority: Priority = Priority.VISITOR
     ) -> AsyncIterator[Piece]:
         text = "".join(map(chr, prompt.ids))
-        if "refuse" in text:
+        if "refuse" in text and self.refuses:
             raise RequestRefused(reason="it was told to")
         if "server fails" in text:
             raise ServerFailed(reason="it was told to")

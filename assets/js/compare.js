@@ -94,16 +94,17 @@ class Match {
   /** @param {string} choice @param {string} reason */
   async vote(choice, reason) {
     const revealed = await vote(this.id, choice, reason);
-    this.reveal(revealed);
+    this.reveal(revealed, choice);
     await table_.show();
   }
 
-  /** @param {Revealed} revealed */
-  reveal({ sides, void: isVoid }) {
+  /** @param {Revealed} revealed @param {string} choice */
+  reveal({ sides, void: isVoid }, choice) {
     sides.forEach((side, i) => {
       const times = side.timing ? [`TTFT ${milliseconds(side.timing.ttft)}`, `e2e ${milliseconds(side.timing.e2e)}`, sayCount("compare.tokens", side.timing.tokens)] : [];
       const card = this.sides.children[i];
-      card?.querySelector("h3")?.replaceChildren(`${LETTERS[i]}: ${side.variant}`);
+      card?.querySelector("h3")?.replaceChildren(`${LETTERS[i]}: ${side.variant} `, choice === String(i) ? make("small", {}, say("compare.chosen")) : "");
+      card?.classList.toggle("chosen", choice === String(i));
       card?.append(make("p", { class: "note" }, [side.model, side.engine, ...times].filter(Boolean).join(" · ")));
     });
     this.voting.replaceChildren(make("p", { role: "status", class: "thanks" }, isVoid ? say("compare.void") : say("compare.thanks")));
@@ -112,7 +113,7 @@ class Match {
 
 class StandingsTable {
   tag = "";
-  place = make("div", { id: "standings" });
+  place = make("div", { id: "standings" }, make("p", { class: "note" }, say("evaluate.counting")));
 
   async show() {
     const found = await standings(this.tag);

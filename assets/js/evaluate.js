@@ -33,6 +33,8 @@ class NewRun {
     const input = make("input", { type: "file", accept: ".jsonl,.csv,.json", id: "prompts" });
     input.addEventListener("change", () => void attempt(this.problem, () => this.read(input.files?.[0])));
     this.start.disabled = true;
+    const judging = make("div", { hidden: true }, this.judgesModel, labelled(say("evaluate.rubric"), this.rubric));
+    this.judged.addEventListener("change", () => (judging.hidden = !this.judged.checked));
     return section(
       say("evaluate.new"),
       make("p", { class: "note" }, say("evaluate.files")),
@@ -44,8 +46,7 @@ class NewRun {
       this.scores,
       make("div", { class: "numbers" }, labelled(say("evaluate.repeats"), this.repeats)),
       make("label", { class: "check" }, this.judged, say("evaluate.judge")),
-      this.judgesModel,
-      labelled(say("evaluate.rubric"), this.rubric),
+      judging,
       make("p", {}, this.start),
       this.problem,
     );
@@ -71,6 +72,7 @@ class NewRun {
     this.preview.replaceChildren(
       make("p", {}, sayCount("evaluate.rows", rows), tags.length ? ` · ${tags.join(", ")}` : ""),
       bad.length ? make("details", { class: "bad", open: true }, make("summary", {}, sayCount("evaluate.bad", bad.length)), make("ul", {}, ...wrong)) : "",
+      rows > first.length ? make("p", { class: "note" }, sayCount("evaluate.preview_of", first.length)) : "",
       table(head, cells, say("evaluate.preview")),
     );
     const boxes = scores.map((name) => make("label", { class: "check", title: say(`score.${name}.info`) }, make("input", { type: "checkbox", checked: true, value: name }), say(`score.${name}`)));
@@ -137,7 +139,7 @@ class ShownRun {
   /** @param {Evaluation} run */
   draw(run) {
     const { state, done, total, failed, kept, rate, eta } = run.progress;
-    const parts = [say(`evaluate.state.${run.active && !total ? "waiting" : state}`), say("evaluate.done", { done: count(done), total: count(total) })];
+    const parts = [say(`evaluate.state.${state}`), say("evaluate.done", { done: count(done), total: count(total) })];
     if (kept && run.active) parts.push(say("evaluate.kept", { kept: count(kept) }));
     if (failed) parts.push(say("evaluate.failed", { failed: count(failed) }));
     if (rate) parts.push(say("evaluate.rate", { rate: rate.toFixed(1) }));
@@ -153,15 +155,16 @@ class ShownRun {
   drawActions(run) {
     const { state } = run.progress;
     /** @type {Array<"pause" | "resume" | "cancel">} */
-    const acts = !run.active ? (state === "finished" && !run.progress.failed ? [] : ["resume"]) : state === "paused" ? ["resume", "cancel"] : ["pause", "cancel"];
-    if (this.acts === `${run.id} ${acts}`) return;
-    this.acts = `${run.id} ${acts}`;
+    const acts = state === "waiting" ? ["cancel"] : !run.active ? (state === "finished" && !run.progress.failed ? [] : ["resume"]) : state === "paused" ? ["resume", "cancel"] : ["pause", "cancel"];
+    const key = `${run.id} ${state} ${acts}`;
+    if (this.acts === key) return;
+    this.acts = key;
     const act = (/** @type {"pause" | "resume" | "cancel"} */ name) => () =>
       void attempt(this.problem, async () => {
         await actOnEvaluation(run.id, name);
         await this.look(run.id);
       });
-    this.actions.replaceChildren(...acts.map((name) => button(say(`evaluate.${name}`), act(name), { id: name })));
+    this.actions.replaceChildren(...acts.map((name) => button(say(name === "resume" && state === "finished" ? "evaluate.again" : `evaluate.${name}`), act(name), { id: name })));
   }
 }
 
@@ -209,7 +212,9 @@ function base64(file) {
 
 const runs = new Runs();
 const shown = new ShownRun();
-openPage(say("evaluate.title"), make("p", { class: "lead" }, say("evaluate.words")), shown.element, new NewRun().build(), section(say("evaluate.runs"), runs.list, make("p", {}, make("a", { href: "api/feedback.jsonl", download: "feedback.jsonl" }, say("evaluate.feedback")))));
+const thumbs = make("p", {}, make("a", { href: "api/feedback.jsonl", download: "feedback.jsonl" }, say("evaluate.feedback")));
+const more = make("div", { class: "unprinted" }, new NewRun().build(), section(say("evaluate.runs"), runs.list, thumbs));
+openPage(say("evaluate.title"), make("p", { class: "lead" }, say("evaluate.words")), shown.element, more);
 const refresh = () => void Promise.all([shown.show(), runs.show()]);
 addEventListener("hashchange", refresh);
 refresh();

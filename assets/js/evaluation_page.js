@@ -80,7 +80,7 @@ export function score(value) {
 export function estimate(found) {
   if (!found) return "–";
   const interval = found.low === null ? say("evaluate.no_interval") : `${score(found.low)} – ${score(found.high)}`;
-  return make("span", {}, score(found.mean), make("small", {}, ` ${interval}, n=${found.n}`));
+  return make("span", {}, score(found.mean), make("small", {}, `${interval}, n=${found.n}`));
 }
 
 /**

@@ -432,16 +432,17 @@ export interface Results {
         scores: Record<string, Estimate | null>;
         by_tag: Record<string, Record<string, Estimate | null>>;
         latency: Record<"queue" | "ttft" | "tpot" | "e2e", Percentiles>;
-        goodput: { per_second: number } | null;
+        goodput: { per_second: number; limits: { ttft: number; itl: number } } | null;
         tokens_per_second: number | null;
       }
     >;
     pairs: Difference[];
     judge: { agreed: number; changed: number; unreadable: number } | null;
+    /** By variant: what it asks of its engine in vain. */
+    unheeded: Record<string, Array<keyof Sampling>>;
   };
   rows: AnswerRow[];
-  /** SVG. */
-  plots: string[];
+  plots: Array<{ kind: "latency" | "by_tag" | "quality"; of: string; svg: string }>;
 }
 
 export type CompareEvent = { id: string; sides: number } | { side: number; text: string } | { side: number; end: End | null; error: Problem | null };

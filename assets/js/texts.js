@@ -149,7 +149,7 @@ export function monthName(time) {
 }
 
 function chooseLanguage() {
-  // A page may ask for a language in its address (assets/board.html).
+  // A page may ask for a language in its address (dress.js).
   const wanted = [document.documentElement.dataset.language ?? "", recall(REMEMBERED), ...navigator.languages].map((each) => each.split("-")[0] ?? "");
   return wanted.find((each) => LANGUAGES.includes(each)) ?? "en";
 }

@@ -87,4 +87,5 @@ function listen() {
 }
 
 customElements.define("board-wall", BoardWall);
+document.body.append(new BoardWall());
 listen();

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tests.browser.board_traffic import Traffic
-from webui.ui.head import head
+from webui.ui.head import head, page
 from webui.ui.texts import ASSETS
 
 HERE = Path(__file__).resolve().parent
@@ -77,8 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
         if address.path == "/":
             return self._send(PANEL.format(head=head("main.js").rsplit("\n", 1)[0]), "text/html")
         if address.path == "/board":
-            page = (ASSETS / "board.html").read_text("utf-8").replace("<!-- head -->", head("wall.js"))
-            return self._send(page, "text/html")
+            return self._send(page("wall", "wall.js"), "text/html")
         if address.path == "/api/stream":
             return self._stream()
         if address.path == "/api/board":

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.answering_app import EvaluationWorld, served
 from tests.browser.conftest import DESKTOP, PHONE, picture
+from tests.browser.test_accessibility import violations
 
 pytestmark = pytest.mark.browser
 LONG = 60_000  # milliseconds
@@ -68,15 +69,24 @@ def test_upload_run_look_and_export(browser: Browser, world: tuple[str, Evaluati
     page.locator("[data-filter=only]").select_option("different")
     expect(answers).to_have_count(13)
     page.locator("tr[data-row=r3] .diff-button").click()
-    expect(page.locator("tr[data-row=r3] del")).to_have_text("word3")
-    expect(page.locator("tr[data-row=r3] ins")).to_have_text("WORD3")
+    expect(page.locator("tr[data-row=r3] .diff > del")).to_have_text("word3")
+    expect(page.locator("tr[data-row=r3] .diff > ins")).to_have_text("WORD3")
     assert page.evaluate("window.broken") is None and page.locator("table.answers img").count() == 0
+    rating = page.locator("tr[data-row=r3] .rating").last
+    rating.locator("summary").click()
+    rating.locator("select").first.select_option("fail")
+    rating.locator("input").fill("too loud")
+    rating.locator("button").click()
+    expect(rating.locator("[role=status]")).to_have_text("Saved")
+    expect(page.locator("#run thead").first).to_contain_text("passed by people", timeout=LONG)
     with page.expect_download() as download:
         page.locator(".files a", has_text="report.html").click()
     report = download.value.path().read_text()
     assert "<script" not in report and "<img" not in report and "rule 1.0" in report
     page.reload()
     expect(answers).to_have_count(15, timeout=LONG)
+    expect(page.locator("tr[data-row=r3] .rating select").nth(2)).to_have_value("fail")
+    expect(page.locator("tr[data-row=r3] .rating input").last).to_have_value("too loud")
     page.context.close()
 
 
@@ -141,9 +151,11 @@ def test_nothing_sticks_out(
     page.locator("#prompts").set_input_files(rows(tmp_path))
     expect(page.locator(".preview tbody tr")).to_have_count(15, timeout=LONG)
     page.screenshot(path=picture(f"evaluate-form-{name}"), full_page=True)
+    assert violations(page) == []
     page.locator("#start").click()
     expect(page.locator("table.answers tbody tr")).to_have_count(15, timeout=LONG)
     page.screenshot(path=picture(f"evaluate-{name}"), full_page=True)
+    assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.goto(f"{url}compare{asked}")
     page.locator("#prompt").fill("say hello")
@@ -151,7 +163,12 @@ def test_nothing_sticks_out(
     page.locator("[data-choice=tie]").click()
     expect(page.locator("#standings table").first).to_be_visible(timeout=LONG)
     page.screenshot(path=picture(f"compare-{name}"), full_page=True)
+    assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("document.body.className") == "evaluation"  # paper is white
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate("document.body.classList.contains('dark')") is (theme == "dark")
     missing = page.evaluate("document.body.innerText.match(/\\b(evaluate|compare|variants|score|rating|pages)\\.[a-z_.]+/g)")
     assert missing is None, missing
     page.context.close()

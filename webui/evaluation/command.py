@@ -242,6 +242,8 @@ def _finish(folder: Folder) -> int:
     for name, each in summary["variants"].items():
         scores = [f"{score} {found['mean']:.3f}{_interval(found)}" for score, found in each["scores"].items() if found]
         print(f"{name}: {each['answered']} answered, {each['failed']} failed; {', '.join(scores) or 'no score'}")
+    for name, settings in summary["unheeded"].items():
+        print(f"{name}: its engine does not heed {', '.join(settings)}")
     for pair in summary["pairs"]:
         difference = f"{pair['mean']:+.3f}{_interval(pair)}, p={pair['p']:.4f}"
         print(f"{pair['first']} − {pair['second']}, {pair['score']}: {difference}: {said(pair)}")

@@ -24,9 +24,9 @@ from webui.engines.registry import Backend
 from webui.errors import BadInput, EvaluationNotFound, EvaluationUnkept, WebuiError
 from webui.evaluation.asking import Asking, MakePrompt
 from webui.evaluation.folder import Folder, Plan
+from webui.evaluation.plots import plots
 from webui.evaluation.prompts import Prompts, read
 from webui.evaluation.provenance import engine_provenance, fingerprint
-from webui.evaluation.report import all_plots
 from webui.evaluation.results import Rating
 from webui.evaluation.runs import Answer, Ask, Journal, Progress, Run, State
 from webui.evaluation.scores import fitting
@@ -59,7 +59,7 @@ class Evaluation:
         self.run: Run | None = None
         self.task: asyncio.Task[None] | None = None
         self.error: dict[str, Any] | None = None
-        self._known: tuple[tuple[int, int], dict[str, Any]] | None = None
+        self._known: tuple[list[int], dict[str, Any]] | None = None
         self._counted: tuple[int, tuple[int, int]] | None = None
 
     @property
@@ -76,12 +76,14 @@ class Evaluation:
         """How far it is."""
         if self.run is not None:
             return self.run.progress
-        size = self.folder.journal.stat().st_size if self.folder.journal.exists() else 0
+        size = self.folder.sizes()[0]
         if self._counted is None or self._counted[0] != size:
             self._counted = size, self.folder.counts()
         done, failed = self._counted[1]
         total = len(self.folder.plan.variants) * len(self.folder.prompts.rows) * self.folder.plan.repeats
-        state: State = "failed" if self.error else "finished" if done + failed == total else "cancelled"
+        state: State = (
+            "waiting" if self.active else "failed" if self.error else "finished" if done + failed == total else "cancelled"
+        )
         return Progress(state, total, done, done, failed, None, None)
 
     def as_dict(self) -> dict[str, Any]:
@@ -102,12 +104,13 @@ class Evaluation:
 
     def results(self) -> dict[str, Any]:
         """Summary, answers and plots by now. Blocks for seconds."""
-        known = (len(self.folder.answers()), len(self.folder.ratings()))
+        known = self.folder.sizes()
         if self._known is None or self._known[0] != known:
             found = self.folder.results()
             summary = found.summary()
             rows = [each.as_dict() for each in found.scored[:SHOWN_AT_MOST]]
-            self._known = known, {"summary": summary, "rows": rows, "plots": all_plots(summary)}
+            drawn = [plot.as_dict() for plot in plots(summary)]
+            self._known = known, {"summary": summary, "rows": rows, "plots": drawn}
         return self._known[1]
 
 

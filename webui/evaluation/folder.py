@@ -28,7 +28,7 @@ from webui.evaluation.provenance import app_provenance
 from webui.evaluation.results import Rating, Results, results
 from webui.evaluation.runs import Answer, Ask, read_journal
 from webui.evaluation.scores import SCORES, fitting
-from webui.evaluation.variants import Variant, checked
+from webui.evaluation.variants import GREEDY, Variant, checked
 
 REPEATS_AT_MOST = 100
 CONCURRENCY = 256  # rows on their way at once, unless told otherwise
@@ -140,6 +140,14 @@ class Folder:
         """The file of answers."""
         return self.path / "answers.jsonl"
 
+    @property
+    def _rated(self) -> Path:
+        return self.path / "ratings.jsonl"
+
+    def sizes(self) -> list[int]:
+        """Of the two files that grow, in bytes: as long as they are the same, so are results."""
+        return [path.stat().st_size if path.exists() else 0 for path in (self.journal, self._rated)]
+
     @classmethod
     def make(cls, path: Path, plan: Plan, rows: Prompts) -> Folder:
         """Writes down a new plan; answers that are there already stay, and count where the same is asked again."""
@@ -204,20 +212,30 @@ class Folder:
 
     def rate(self, rating: Rating) -> None:
         """Keeps what a person said."""
-        with (self.path / "ratings.jsonl").open("ab") as file:
+        with self._rated.open("ab") as file:
             file.write(orjson.dumps(asdict(rating)) + b"\n")
 
     def ratings(self) -> list[Rating]:
         """What people said, in the order in which they did."""
-        path = self.path / "ratings.jsonl"
-        return [Rating(**orjson.loads(line)) for line in path.read_bytes().splitlines() if line] if path.exists() else []
+        lines = self._rated.read_bytes().splitlines() if self._rated.exists() else []
+        return [Rating(**orjson.loads(line)) for line in lines if line]
 
     def results(self) -> Results:
         """What it comes to by now."""
         asked = self.asked() | {ask.key for ask in self.judge_asks()}
         answers = [answer for key, answer in self.answers().items() if key in asked]
         names = [variant.name for variant in self.plan.variants]
-        return results(self.prompts, names, answers, self.plan.scores, self.ratings())
+        return results(self.prompts, names, answers, self.plan.scores, self.ratings(), self._unheeded())
+
+    def _unheeded(self) -> dict[str, list[str]]:
+        """Variant -> the settings that it gives and its engine does not heed, such as a seed on RBLN."""
+        found = {}
+        for variant in self.plan.variants:
+            ignored = self.engines.get(variant.name, {}).get("ignored", ())
+            given = [name for name in ignored if getattr(variant.sampling, name) != getattr(GREEDY, name)]
+            if given:
+                found[variant.name] = given
+        return found
 
     def provenance(self) -> dict[str, Any]:
         """Where the numbers come from."""

@@ -1,7 +1,11 @@
-"""Plots as SVG without a script, for the page and for the report alike: printable, and inert. Colours are the classes `v0` to
-`v7` of whoever shows them.
+"""Plots as SVG, for the page and for the report alike: how latencies are distributed, scores by tag, quality against latency.
 
-It knows a summary (see `results.py`), nothing of where it is shown.
+They are drawn here because the report is one file that runs nothing and loads nothing, and is printed. Gradio's plots and
+Plotly draw by a script in the browser; Matplotlib's SVG has its colours written into every mark, so that it would not follow
+the reader's dark theme, and no values to point at. Here colours are the classes `v0` to `v7` of css/plots.css.
+
+It knows a summary (see `results.py`), nothing of where it is shown; whoever shows a plot says in the reader's language what it
+is of. For those who see no picture the same numbers stand in tables.
 """
 
 from __future__ import annotations
@@ -9,72 +13,105 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
-WIDTH, LEFT, RIGHT, ROW, TOP, BOTTOM = 720, 150, 24, 26, 10, 44
-HEIGHT = 320  # of the plot of quality against latency
-PERCENTILES = ("p50", "p95", "p99")
+WIDTH, HEIGHT = 480, 280  # narrow enough to be read on a phone
+LEFT, NAMES_LEFT, RIGHT, TOP, BOTTOM = 52, 168, 20, 12, 46
+ROW = 24  # of a plot with a line of text per row
+MARKED = ("p50", "p95", "p99")
+LEGEND_WIDTH, LEGEND_HEIGHT = 200, 20  # of one name
+NAME_AT_MOST = 22  # characters
 
 
-def latency(summary: Mapping[str, Any], name: str, label: str) -> str:
-    """p50, p95 and p99 of one latency: a line per variant."""
-    found = {variant: each["latency"][name] for variant, each in summary["variants"].items()}
-    rows = [(variant, values) for variant, values in found.items() if values["n"]]
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """One plot.
+
+    Attributes:
+        kind: "latency": how large a share of answers took at most so long; "by_tag": means with their intervals, of all rows
+            and of each tag; "quality": means with their intervals over the median time to the whole answer.
+        of: the latency's or score's name.
+    """
+
+    kind: Literal["latency", "by_tag", "quality"]
+    of: str
+    svg: str
+
+    def as_dict(self) -> dict[str, str]:
+        """As JSON types."""
+        return asdict(self)
+
+
+def plots(summary: Mapping[str, Any]) -> list[Plot]:
+    """All that there is something in."""
+    drawn = [Plot("latency", name, _latency(summary, name)) for name in ("ttft", "e2e")]
+    for score in summary["scores"]:
+        drawn += [Plot("by_tag", score, _by_tag(summary, score)), Plot("quality", score, _quality(summary, score))]
+    return [plot for plot in drawn if plot.svg]
+
+
+def _latency(summary: Mapping[str, Any], name: str) -> str:
+    """Up to p99: the slowest one would leave the others no room."""
+    found = {variant: each["latency"][name] for variant, each in summary["variants"].items() if each["latency"][name]["n"]}
+    if not found:
+        return ""
+    legend = _Legend(summary, list(found))
+    across = _Axis(0.0, max(values["p99"] for values in found.values()) * 1000, LEFT, WIDTH - RIGHT)
+    up = _Axis(0.0, 100.0, HEIGHT - BOTTOM, legend.height)
+    marks = [*legend.marks, *across.below(HEIGHT - BOTTOM, legend.height, "ms"), *up.beside(LEFT, " %")]
+    for variant, values in found.items():
+        colour, spread = _colour(summary, variant), summary["variants"][variant]["spread"][name]
+        steps = [f"H{across.at(value * 1000):.1f}V{up.at(percent):.1f}" for percent, value in enumerate(spread)]
+        marks.append(f'<path class="v{colour}" d="M{LEFT} {up.at(0):.1f}{"".join(steps)}"/>')
+        for mark in MARKED:
+            title = f"{variant}: {mark} {values[mark] * 1000:.1f} ms, n={values['n']}"
+            marks.append(_dot(across.at(values[mark] * 1000), up.at(float(mark[1:])), colour, title, hollow=mark != "p50"))
+    return _svg(HEIGHT, marks)
+
+
+def _by_tag(summary: Mapping[str, Any], score: str) -> str:
+    variants = summary["variants"]
+    rows = [("", name, each["scores"][score]) for name, each in variants.items()]
+    for tag in summary["tags"]:
+        rows += [(tag, name, each["by_tag"][tag][score]) for name, each in variants.items()]
+    rows = [row for row in rows if row[2]]
     if not rows:
         return ""
-    axis = _Axis(0.0, max(values["p99"] for _, values in rows) * 1000, LEFT, WIDTH - RIGHT)
-    height = TOP + ROW * len(rows) + BOTTOM
-    marks = [*axis.below(height - BOTTOM, f"{label}, ms")]
-    for i, (variant, values) in enumerate(rows):
-        y = TOP + ROW * i + ROW / 2
-        at = [axis.at(values[each] * 1000) for each in PERCENTILES]
-        marks += [
-            _label(variant, y),
-            f'<line class="v{_colour(summary, variant)}" x1="{at[0]:.1f}" x2="{at[2]:.1f}" y1="{y}" y2="{y}"/>',
-        ]
-        for percentile, x in zip(PERCENTILES, at, strict=True):
-            title = f"{variant}: {percentile} of {values['n']} {values[percentile] * 1000:.1f} ms"
-            marks.append(_dot(x, y, _colour(summary, variant), title, hollow=percentile != "p50"))
-    return _svg(height, f"{label}: p50, p95, p99", marks)
+    tags = dict.fromkeys(tag for tag, _, _ in rows if tag)
+    axis, bottom = _Axis(0.0, 1.0, NAMES_LEFT, WIDTH - RIGHT), TOP + ROW * (len(rows) + len(tags))
+    marks, y, last = axis.below(bottom, TOP), TOP - ROW / 2, ""
+    for tag, name, found in rows:
+        if tag != last:
+            y, last = y + ROW, tag
+            marks.append(f'<text class="name group" x="{NAMES_LEFT - 12}" y="{y + 4}">{_short(tag)}</text>')
+        y += ROW
+        marks.append(f'<text class="name" x="{NAMES_LEFT - 12}" y="{y + 4}">{_short(name)}</text>')
+        if found["low"] is not None:
+            marks.append(_line(summary, name, axis.at(found["low"]), axis.at(found["high"]), y, y))
+        title = f"{name} · {tag}" if tag else name
+        marks.append(_dot(axis.at(found["mean"]), y, _colour(summary, name), f"{title}: {_words(found)}"))
+    return _svg(bottom + BOTTOM - 12, marks)
 
 
-def by_tag(summary: Mapping[str, Any], score: str) -> str:
-    """A score's means with their intervals: a group per tag, a line per variant."""
-    names = list(summary["variants"])
-    groups = [("", {name: summary["variants"][name]["scores"][score] for name in names})]
-    groups += [(tag, {name: summary["variants"][name]["by_tag"][tag][score] for name in names}) for tag in summary["tags"]]
-    rows = [(tag, name, found) for tag, each in groups for name, found in each.items() if found]
-    if not rows:
-        return ""
-    axis = _Axis(0.0, 1.0, LEFT, WIDTH - RIGHT)
-    height = TOP + ROW * len(rows) + BOTTOM
-    marks = [*axis.below(height - BOTTOM, score)]
-    for i, (tag, name, found) in enumerate(rows):
-        y = TOP + ROW * i + ROW / 2
-        marks += [_label(f"{name} · {tag}" if tag else name, y)]
-        marks += _interval(axis, y, found, _colour(summary, name), name)
-    return _svg(height, f"{score} by tag, 95 % intervals", marks)
-
-
-def quality_against_latency(summary: Mapping[str, Any], score: str) -> str:
-    """A point per variant: a score's mean with its interval, over the median time to the whole answer."""
-    points = []
-    for name, each in summary["variants"].items():
-        if each["scores"][score] and each["latency"]["e2e"]["n"]:
-            points.append((name, each["latency"]["e2e"]["p50"] * 1000, each["scores"][score]))
+def _quality(summary: Mapping[str, Any], score: str) -> str:
+    points = {
+        name: (each["latency"]["e2e"]["p50"] * 1000, each["scores"][score])
+        for name, each in summary["variants"].items()
+        if each["scores"][score] and each["latency"]["e2e"]["n"]
+    }
     if not points:
         return ""
-    across = _Axis(0.0, max(x for _, x, _ in points), LEFT, WIDTH - RIGHT - 110)
-    up = _Axis(0.0, 1.0, HEIGHT - BOTTOM, TOP + 10)
-    marks = [*across.below(HEIGHT - BOTTOM, "e2e p50, ms"), *up.beside(LEFT, score)]
-    for name, value, found in points:
-        x, y, colour = across.at(value), up.at(found["mean"]), _colour(summary, name)
+    legend = _Legend(summary, list(points))
+    across = _Axis(0.0, max(x for x, _ in points.values()), LEFT, WIDTH - RIGHT)
+    up = _Axis(0.0, 1.0, HEIGHT - BOTTOM, legend.height)
+    marks = [*legend.marks, *across.below(HEIGHT - BOTTOM, legend.height, "ms"), *up.beside(LEFT)]
+    for name, (value, found) in points.items():
+        x = across.at(value)
         if found["low"] is not None:
-            ends = f'y1="{up.at(found["low"]):.1f}" y2="{up.at(found["high"]):.1f}"'
-            marks.append(f'<line class="v{colour}" x1="{x:.1f}" x2="{x:.1f}" {ends}/>')
-        marks.append(_dot(x, y, colour, f"{name}: {_words(found)}, {value:.1f} ms"))
-        marks.append(f'<text x="{x + 9:.1f}" y="{y - 7:.1f}">{html.escape(_short(name))}</text>')
-    return _svg(HEIGHT, f"{score} against e2e p50", marks)
+            marks.append(_line(summary, name, x, x, up.at(found["low"]), up.at(found["high"])))
+        marks.append(_dot(x, up.at(found["mean"]), _colour(summary, name), f"{name}: {_words(found)}, {value:.1f} ms"))
+    return _svg(HEIGHT, marks)
 
 
 class _Axis:
@@ -92,22 +129,37 @@ class _Axis:
         count = round((self._high - self._low) / self._step)
         return [self._low + i * self._step for i in range(count + 1)]
 
-    def below(self, y: float, label: str) -> list[str]:
+    def below(self, y: float, top: float, unit: str = "") -> list[str]:
         marks = []
         for tick in self._ticks():
             x = self.at(tick)
-            marks.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{y}"/>')
-            marks.append(f'<text class="tick" x="{x:.1f}" y="{y + 16}">{tick:g}</text>')
-        middle = (self._begin + self._end) / 2
-        return [*marks, f'<text class="tick" x="{middle:.1f}" y="{y + 36}">{html.escape(label)}</text>']
+            marks.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{y}"/>')
+            marks.append(f'<text class="tick" x="{x:.1f}" y="{y + 18}">{tick:g}</text>')
+        return (
+            [*marks, f'<text class="tick" x="{(self._begin + self._end) / 2:.1f}" y="{y + 36}">{unit}</text>']
+            if unit
+            else marks
+        )
 
-    def beside(self, x: float, label: str) -> list[str]:
+    def beside(self, x: float, unit: str = "") -> list[str]:
         marks = []
         for tick in self._ticks():
             y = self.at(tick)
             marks.append(f'<line class="grid" x1="{x}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-            marks.append(f'<text class="name" x="{x - 10}" y="{y + 4:.1f}">{tick:g}</text>')
-        return [*marks, f'<text class="name" x="{x - 44}" y="{(self._begin + self._end) / 2:.1f}">{html.escape(label)}</text>']
+            marks.append(f'<text class="name" x="{x - 8}" y="{y + 4:.1f}">{tick:g}{unit}</text>')
+        return marks
+
+
+class _Legend:
+    """Which colour is whose, above a plot; `height` is where the plot begins."""
+
+    def __init__(self, summary: Mapping[str, Any], names: Sequence[str]) -> None:
+        in_a_row = (WIDTH - RIGHT - LEFT) // LEGEND_WIDTH
+        self.height = TOP + LEGEND_HEIGHT * math.ceil(len(names) / in_a_row) + TOP
+        self.marks: list[str] = []
+        for i, name in enumerate(names):
+            x, y = LEFT + i % in_a_row * LEGEND_WIDTH, TOP + LEGEND_HEIGHT * (i // in_a_row) + 6
+            self.marks += [_line(summary, name, x, x + 14, y, y), f'<text x="{x + 22}" y="{y + 4}">{_short(name)}</text>']
 
 
 def _round_step(span: float) -> float:
@@ -117,18 +169,13 @@ def _round_step(span: float) -> float:
     return next(step * power for step in (1, 2, 5, 10) if step * power >= rough)
 
 
-def _interval(axis: _Axis, y: float, found: Mapping[str, Any], colour: int, name: str) -> list[str]:
-    marks = []
-    if found["low"] is not None:
-        marks.append(
-            f'<line class="v{colour}" x1="{axis.at(found["low"]):.1f}" x2="{axis.at(found["high"]):.1f}" y1="{y}" y2="{y}"/>'
-        )
-    return [*marks, _dot(axis.at(found["mean"]), y, colour, f"{name}: {_words(found)}")]
-
-
 def _words(found: Mapping[str, Any]) -> str:
     interval = "" if found["low"] is None else f" [{found['low']:.3f}, {found['high']:.3f}]"
-    return f"{found['mean']:.3f}{interval} of {found['n']}"
+    return f"{found['mean']:.3f}{interval}, n={found['n']}"
+
+
+def _line(summary: Mapping[str, Any], name: str, x1: float, x2: float, y1: float, y2: float) -> str:
+    return f'<line class="v{_colour(summary, name)}" x1="{x1:.1f}" x2="{x2:.1f}" y1="{y1:.1f}" y2="{y2:.1f}"/>'
 
 
 def _dot(x: float, y: float, colour: int, title: str, hollow: bool = False) -> str:
@@ -136,21 +183,13 @@ def _dot(x: float, y: float, colour: int, title: str, hollow: bool = False) -> s
     return f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="4.5"><title>{html.escape(title)}</title></circle>'
 
 
-def _label(name: str, y: float) -> str:
-    return f'<text class="name" x="{LEFT - 12}" y="{y + 4}">{html.escape(_short(name))}</text>'
-
-
 def _short(name: str) -> str:
-    return name if len(name) <= 20 else name[:19] + "…"
+    return html.escape(name if len(name) <= NAME_AT_MOST else name[: NAME_AT_MOST - 1] + "…")
 
 
 def _colour(summary: Mapping[str, Any], variant: str) -> int:
     return list(summary["variants"]).index(variant) % 8
 
 
-def _svg(height: float, title: str, marks: Sequence[str]) -> str:
-    escaped = html.escape(title)
-    return (
-        f'<svg class="plot" viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{escaped}">'
-        f"<title>{escaped}</title>{''.join(marks)}</svg>"
-    )
+def _svg(height: float, marks: Sequence[str]) -> str:
+    return f'<svg class="plot" viewBox="0 0 {WIDTH} {height:g}" aria-hidden="true">{"".join(marks)}</svg>'

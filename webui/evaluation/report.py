@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from webui.batch.exports import safe_cell
-from webui.evaluation import plots
+from webui.evaluation.plots import MARKED, Plot, plots
 from webui.evaluation.results import Results
 from webui.ui.texts import ASSETS
 
@@ -27,9 +27,9 @@ _STYLES = (ASSETS / "css" / "plots.css", ASSETS / "report.css")
 
 
 def jsonl(results: Results, summary: Json, provenance: Json) -> bytes:
-    """First a line with provenance and summary, then one per answer."""
+    """First a line with provenance and summary, then one per answer, then one per answer of the judge."""
     head = {"provenance": provenance, "summary": summary}
-    return b"".join(orjson.dumps(each) + b"\n" for each in (head, *(scored.as_dict() for scored in results.scored)))
+    return b"".join(orjson.dumps(each) + b"\n" for each in (head, *results.as_dicts()))
 
 
 def summary_csv(results: Results, summary: Json, provenance: Json) -> bytes:
@@ -82,8 +82,7 @@ def _figures(summary: Json) -> list[list[Any]]:
                     )
         if each["goodput"]:
             good = each["goodput"]
-            limits = f"; limits: TTFT {good['limits']['ttft']:g} s, worst ITL {good['limits']['itl']:g} s"
-            rows.append([name, "", "goodput", good["per_second"], None, None, good["n"], "1/s", formulas["goodput"] + limits])
+            rows.append([name, "", "goodput", good["per_second"], None, None, good["n"], "1/s", formulas["goodput"]])
         rows.append(
             [
                 name,
@@ -130,6 +129,7 @@ def html(results: Results, summary: Json, provenance: Json) -> bytes:
         f"<h1>{title}</h1>\n<p>{summary['rows']} rows × {len(names)} variants: {_text(', '.join(names))}.</p>",
         _scores(summary),
         _differences(summary),
+        _unheeded(summary),
         _judge(summary),
         _latencies(summary),
         _plots(summary),
@@ -188,13 +188,20 @@ def _differences(summary: Json) -> str:
     )
 
 
+def _unheeded(summary: Json) -> str:
+    return "\n".join(
+        f'<p class="bad">{_text(name)}: its engine does not heed {_text(", ".join(settings))}.</p>'
+        for name, settings in summary["unheeded"].items()
+    )
+
+
 def _judge(summary: Json) -> str:
     judge = summary["judge"]
     if judge is None:
         return ""
     counts = (
         f"{judge['agreed']} pairs with the same verdict in both orders, {judge['changed']} with another one (counted as ties), "
-        f"{judge['unreadable']} without a readable verdict (not counted)."
+        f"{judge['unreadable']} without a readable verdict (not counted). results.jsonl has all that it said."
     )
     rows = [[_text(each["winner"]), _text(each["loser"]), f"{each['wins']:g}"] for each in judge["wins"]]
     return f"<h2>Judge</h2>\n<p>{counts}</p>\n" + _table(["preferred", "to", "times"], rows, 2)
@@ -215,23 +222,24 @@ def _latencies(summary: Json) -> str:
 def _percentiles(values: Json) -> str:
     if not values["n"]:
         return "–"
-    return (
-        " / ".join(f"{values[each] * 1000:.1f}" for each in plots.PERCENTILES)
-        + f'<br><span class="muted">n={values["n"]}</span>'
-    )
+    return " / ".join(_ms(values[each]) for each in MARKED) + f'<br><span class="muted">n={values["n"]}</span>'
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.1f}" if seconds < 0.01 else f"{seconds * 1000:.0f}"
 
 
 def _plots(summary: Json) -> str:
-    drawn = all_plots(summary)
-    return "<h2>Plots</h2>\n" + "\n".join(drawn) if drawn else ""
+    figures = [f"<figure><figcaption>{_text(_caption(plot))}</figcaption>{plot.svg}</figure>" for plot in plots(summary)]
+    return '<h2>Plots</h2>\n<div class="plots">\n' + "\n".join(figures) + "\n</div>" if figures else ""
 
 
-def all_plots(summary: Json) -> list[str]:
-    """Latencies, each score by tag, and each score against latency."""
-    found = [plots.latency(summary, "ttft", "TTFT"), plots.latency(summary, "e2e", "e2e")]
-    for score in summary["scores"]:
-        found += [plots.by_tag(summary, score), plots.quality_against_latency(summary, score)]
-    return [plot for plot in found if plot]
+def _caption(plot: Plot) -> str:
+    return {
+        "latency": "{of}: how large a share of answers took at most so long, up to p99; p50 filled, p95 and p99 hollow",
+        "by_tag": "{of}: means with 95 % intervals, of all rows and by tag",
+        "quality": "{of}: means with 95 % intervals (up), median e2e (across)",
+    }[plot.kind].format(of=plot.of)
 
 
 def _bad_rows(summary: Json) -> str:

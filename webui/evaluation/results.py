@@ -13,22 +13,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from webui.batch.latency import GOOD, Limits, goodput, latencies
+from webui.batch.latency import GOOD, LATENCIES, goodput, latencies, percentile
 from webui.batch.request import Request
-from webui.evaluation.judge import JUDGE, Verdicts, verdicts
+from webui.evaluation.judge import JUDGE, Verdicts, verdict, verdicts
 from webui.evaluation.prompts import BadRow, Prompts, Row
 from webui.evaluation.runs import Answer
 from webui.evaluation.scores import FORMULAS, SCORES, Unscorable
 from webui.evaluation.statistics import difference, estimate
 
 STARS = 5
+SPREAD = ("ttft", "e2e")  # of which there is a distribution too
 LATENCY_FORMULAS = {
     "queue": "scheduled - queued",
     "ttft": "first token - queued",
     "tpot": "(last token - first token) / (tokens - 1); none for one token",
     "worst_itl": "longest gap between two engine steps that gave this request a token",
     "e2e": "last token - queued",
-    "goodput": "answers that met every limit / seconds in which one of the variant was in the engine",
+    "goodput": (
+        "answers that met both limits / seconds in which one of the variant was in the engine; "
+        f"limits: TTFT {GOOD.ttft:g} s, worst ITL {GOOD.itl:g} s"
+    ),
     "tokens_per_second": "tokens of all answers / seconds in which one of the variant was in the engine",
 }
 
@@ -94,7 +98,13 @@ class Scored:
 
 @dataclass(slots=True)
 class Results:
-    """A run as far as it is answered."""
+    """A run as far as it is answered.
+
+    Attributes:
+        judged: what the judge's answers say.
+        said: these answers as they came.
+        unheeded: variant -> the settings that it gives and its engine does not heed.
+    """
 
     rows: list[Row]
     bad: list[BadRow]
@@ -102,17 +112,24 @@ class Results:
     scored: list[Scored]
     score_names: list[str]
     judged: Verdicts | None
+    said: list[Answer]
+    unheeded: dict[str, list[str]] = field(default_factory=dict)
 
-    def summary(self, limits: Limits = GOOD) -> dict[str, Any]:
+    def as_dicts(self) -> list[dict[str, Any]]:
+        """Every answer, then everything that the judge said, as JSON types."""
+        return [each.as_dict() for each in self.scored] + [_as_judged(answer) for answer in self.said]
+
+    def summary(self) -> dict[str, Any]:
         """Per variant and between variants, as JSON types."""
         return {
             "rows": len(self.rows),
             "bad": [asdict(row) for row in self.bad],
             "scores": self.score_names,
             "tags": list(dict.fromkeys(tag for row in self.rows for tag in row.tags)),
-            "variants": {name: self._of_variant(name, limits) for name in self.variants},
+            "variants": {name: self._of_variant(name) for name in self.variants},
             "pairs": list(self._pairs()),
             "judge": self._judge(),
+            "unheeded": self.unheeded,
             "formulas": {name: FORMULAS[name] for name in self.score_names} | LATENCY_FORMULAS,
         }
 
@@ -127,7 +144,7 @@ class Results:
             "wins": wins,
         }
 
-    def _of_variant(self, name: str, limits: Limits) -> dict[str, Any]:
+    def _of_variant(self, name: str) -> dict[str, Any]:
         mine = [each for each in self.scored if each.variant == name]
         timed = [request for each in mine if not each.answer.warm_up and (request := each.answer.request())]
         seconds = busy_seconds(each.answer for each in mine if not each.answer.warm_up)
@@ -141,7 +158,8 @@ class Results:
             "scores": {score: self._estimate(name, score) for score in self.score_names},
             "by_tag": {tag: {score: self._estimate(name, score, tag) for score in self.score_names} for tag in tags},
             "latency": {each: asdict(summary) for each, summary in latencies(timed).items()},
-            "goodput": goodput(timed, limits, seconds).as_dict() if timed else None,
+            "spread": {each: _spread(timed, each) for each in SPREAD},
+            "goodput": goodput(timed, GOOD, seconds).as_dict() if timed else None,
             "tokens": sum(request.tokens for request in timed),
             "seconds": seconds,
             "tokens_per_second": sum(request.tokens for request in timed) / seconds if seconds else None,
@@ -169,12 +187,25 @@ class Results:
                     yield {"first": first, "second": second, "score": score, **asdict(found)}
 
 
+def _spread(requests: Sequence[Request], latency: str) -> list[float]:
+    """The percentiles 0 to 99 of one latency, in seconds; none of nothing."""
+    values = sorted(value for each in requests if each.answered and (value := LATENCIES[latency](each)) is not None)
+    return [round(percentile(values, percent), 6) for percent in range(100)] if values else []
+
+
+def _as_judged(answer: Answer) -> dict[str, Any]:
+    """What the judge said of two answers in one order; its `verdict` is 1 if the first is better, 0 if the second, else 0.5."""
+    given = verdict(answer.text) if answer.answered else None
+    return {**answer.about, "verdict": given, "answer": answer.text, "end": answer.end, "error": answer.error}
+
+
 def results(
     prompts: Prompts,
     variants: Sequence[str],
     answers: Iterable[Answer],
     wanted: Sequence[str],
     ratings: Iterable[Rating] = (),
+    unheeded: Mapping[str, list[str]] | None = None,
 ) -> Results:
     """Scores the answers.
 
@@ -184,6 +215,7 @@ def results(
         answers: of the journal, the judge's among them.
         wanted: names of SCORES.
         ratings: what people said; a later one of the same person and answer counts.
+        unheeded: see Results.
     """
     known = {row.id: row for row in prompts.rows}
     everything = list(answers)
@@ -203,7 +235,7 @@ def results(
     _add_ratings(scored, ratings)
     given = {name for each in scored for name in each.scores}
     names = [name for name in FORMULAS if name in given]
-    return Results(prompts.rows, prompts.bad, list(variants), scored, names, read)
+    return Results(prompts.rows, prompts.bad, list(variants), scored, names, read, judged, dict(unheeded or {}))
 
 
 def _score(each: Scored, wanted: Sequence[str]) -> None:

@@ -14,11 +14,12 @@ CONFIDENCE = 0.95
 RESAMPLES = 1999
 SEED = 20_000  # the same numbers each time that a report is made
 AT_LEAST = 2  # rows, for an interval
+SAME = 1e-9  # values that are no further apart are the same, but for how floats are added
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean and its 95 % interval; the interval is None where it cannot be told."""
+    """A mean and its 95 % interval, which a single value does not have."""
 
     n: int
     mean: float
@@ -33,7 +34,8 @@ class Difference:
     Attributes:
         n: pairs.
         p: how likely a mean at least as far from 0 would be if it were chance which of the two is which.
-        shown: whether a difference is shown: p is below 1 - CONFIDENCE and the interval leaves out 0.
+        shown: whether a difference is shown: p is below 1 - CONFIDENCE and the interval, without which there is no verdict,
+            leaves out 0.
     """
 
     n: int
@@ -45,18 +47,18 @@ class Difference:
 
 
 def estimate(values: Sequence[float]) -> Estimate | None:
-    """The mean of values with its interval; None of nothing.
-
-    The interval is scipy's bootstrap (percentiles of resampled means). Resampling values that are all the same would give an
-    interval without a width: of zeros or ones it is then Clopper and Pearson's exact one, of others there is none.
-    """
+    """The mean of scores, each 0 to 1, with its interval; None of nothing."""
     if not values:
         return None
-    mean = math.fsum(values) / len(values)
+    return Estimate(len(values), math.fsum(values) / len(values), *_interval(values, 0.0, 1.0))
+
+
+def _interval(values: Sequence[float], least: float, most: float) -> tuple[float | None, float | None]:
+    """scipy's bootstrap: percentiles of resampled means. Of values that are all the same that would be an interval without a
+    width: then it is what can be said of any values from least to most."""
     if len(values) < AT_LEAST:
-        return Estimate(len(values), mean, None, None)
-    low, high = _bootstrap(values) if len(set(values)) > 1 else _of_the_same(values)
-    return Estimate(len(values), mean, low, high)
+        return None, None
+    return _of_the_same(values, least, most) if max(values) - min(values) < SAME else _bootstrap(values)
 
 
 def _bootstrap(values: Sequence[float]) -> tuple[float, float]:
@@ -75,17 +77,16 @@ def _bootstrap(values: Sequence[float]) -> tuple[float, float]:
     return float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 
-def _of_the_same(values: Sequence[float]) -> tuple[float | None, float | None]:
-    if values[0] not in (0.0, 1.0):
-        return None, None
+def _of_the_same(values: Sequence[float], least: float, most: float) -> tuple[float, float]:
+    """At least so large a share of all rows gives this value (Clopper and Pearson's exact end); the others may give any."""
     from scipy import stats
 
-    interval = stats.binomtest(int(sum(values)), len(values)).proportion_ci(CONFIDENCE, method="exact")
-    return float(interval.low), float(interval.high)
+    share = float(stats.binomtest(len(values), len(values)).proportion_ci(CONFIDENCE, method="exact").low)
+    return values[0] - (1 - share) * (values[0] - least), values[0] + (1 - share) * (most - values[0])
 
 
 def difference(first: Sequence[float], second: Sequence[float]) -> Difference | None:
-    """Compares values of the same rows in the same order; None of nothing.
+    """Compares scores of the same rows in the same order; None of nothing.
 
     The test is the paired permutation test (scipy's): which of the two values is whose is exchanged, in all ways where there
     are few, else in RESAMPLES random ones.
@@ -93,13 +94,10 @@ def difference(first: Sequence[float], second: Sequence[float]) -> Difference | 
     pairs = [a - b for a, b in zip(first, second, strict=True)]
     if not pairs:
         return None
-    mean = math.fsum(pairs) / len(pairs)
-    if len(pairs) < AT_LEAST or not any(pairs):
-        return Difference(len(pairs), mean, None, None, 1.0, shown=False)
-    low, high = _bootstrap(pairs) if len(set(pairs)) > 1 else (None, None)
-    p = _permutation(first, second)
-    beside_zero = low is None or high is None or low > 0 or high < 0
-    return Difference(len(pairs), mean, low, high, p, shown=p < 1 - CONFIDENCE and beside_zero)
+    low, high = _interval(pairs, -1.0, 1.0)
+    p = _permutation(first, second) if len(pairs) >= AT_LEAST and any(pairs) else 1.0
+    shown = p < 1 - CONFIDENCE and low is not None and high is not None and not low <= 0 <= high
+    return Difference(len(pairs), math.fsum(pairs) / len(pairs), low, high, p, shown)
 
 
 def _permutation(first: Sequence[float], second: Sequence[float]) -> float:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from webui.conversation import Sampling
-from webui.errors import BadInput
+from webui.errors import BadInput, BadSetting
 from webui.settings import FIELDS
 
 GREEDY = Sampling(temperature=0.0)  # what a variant says nothing of is so: the same answer each time
@@ -88,6 +88,22 @@ def read_variant(path: Path) -> Variant:
         raise BadInput(field=str(path), reason=f"is not valid TOML: {error}") from None
     except BadInput as error:
         raise BadInput(field=f"{error.params['field']} in {path}", reason=error.params["reason"]) from None
+
+
+def variants_folder(path: str | None) -> Path | None:
+    """The folder of variants that --variants names.
+
+    Raises:
+        BadSetting, BadInput: if it is none, or one of them cannot be read.
+    """
+    if path is None:
+        return None
+    folder = Path(path)
+    if not folder.is_dir():
+        raise BadSetting(setting="--variants", reason=f"{folder} is no folder")
+    for file in folder.glob("*.toml"):
+        read_variant(file)
+    return folder
 
 
 def checked(variants: Sequence[Variant], at_least: int = 1, at_most: int = AT_MOST) -> list[Variant]:

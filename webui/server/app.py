@@ -16,7 +16,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 import webui
 from webui.accounts.ended import EndedSessions
@@ -32,7 +32,7 @@ from webui.engines.registry import Backend, Registry, engines
 from webui.errors import BadSetting, Internal, WebuiError
 from webui.evaluation.comparisons import Comparisons
 from webui.evaluation.evaluations import Evaluations
-from webui.evaluation.variants import read_variant
+from webui.evaluation.variants import variants_folder
 from webui.evaluation.votes import Votes
 from webui.history.keeper import History
 from webui.kiosk.kiosk import Kiosk
@@ -49,6 +49,7 @@ from webui.server.metrics import Metrics
 from webui.server.openai_api import OpenAIApi
 from webui.server.page import ASSETS, PUBLIC, Assets, Page
 from webui.server.proxies import Forwarded, ForwardedUser
+from webui.server.security_headers import SecurityHeaders
 from webui.server.stream import Everybody
 from webui.server.visitors import Signer, VisitorCookie
 from webui.server.wall import wall
@@ -56,19 +57,7 @@ from webui.settings import Settings
 
 log = logging.getLogger(__name__)
 
-# The page needs nothing of any other origin, so the browser is told not to ask for it. Gradio's own page has inline
-# scripts and builds functions from text.
-CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; frame-ancestors 'self'; base-uri 'self'; "
-    "form-action 'self'; object-src 'none'"
-)
 DAY = 24 * 3600.0  # seconds
-SECURITY_HEADERS = [
-    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"same-origin"),
-]
 
 
 class App:
@@ -134,7 +123,7 @@ class App:
             *ListApi(self.chats.library).routes(),
             *ChatApi(self.chats, self.fronts).routes(),
             *board_api.demo_routes(),
-            *EvaluationApi(self.evaluations, self.comparisons, _variants(self.settings)).routes(),
+            *EvaluationApi(self.evaluations, self.comparisons, variants_folder(self.settings.variants)).routes(),
             Mount("/", self.page),
         ]
 
@@ -221,22 +210,6 @@ class App:
         return JSONResponse({"error": error.as_dict()}, error.http_status, self.api.retry_after(error))
 
 
-def _variants(settings: Settings) -> Path | None:
-    """The folder of variants.
-
-    Raises:
-        BadSetting, BadInput: if it is none, or one of them cannot be read.
-    """
-    if settings.variants is None:
-        return None
-    folder = Path(settings.variants)
-    if not folder.is_dir():
-        raise BadSetting(setting="--variants", reason=f"{folder} is no folder")
-    for path in folder.glob("*.toml"):
-        read_variant(path)
-    return folder
-
-
 def _npu_metrics(settings: Settings, board: Board) -> MetricsExporter | None:
     if settings.npu_metrics_url is None:
         return None
@@ -258,21 +231,6 @@ def _database(settings: Settings, data: DataFolder) -> Path | str | None:
 
     database_url(settings.database_url)
     return settings.database_url
-
-
-class SecurityHeaders:
-    """Adds the security headers to every response."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *SECURITY_HEADERS]
-            await send(message)
-
-        await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
 async def _say_http_error(request: Request, error: Exception) -> Response:

@@ -6,9 +6,7 @@ It turns HTTP into calls and back. What it gives away holds no text, no name and
 from __future__ import annotations
 
 import math
-from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -19,6 +17,7 @@ from webui.batch.latency import GOOD, Limits
 from webui.errors import BadInput
 from webui.server.chat_api import body_of, check_guard, visitor_of
 from webui.server.fronts import Fronts
+from webui.server.json_response import json_response
 
 
 class BoardApi:
@@ -52,12 +51,12 @@ class BoardApi:
         steps = _seconds(request, "steps", FIGURES_WINDOW)
         limits = Limits(_seconds(request, "ttft", GOOD.ttft), _seconds(request, "itl", GOOD.itl))
         front = self._fronts.watched_by(request)
-        return _json(exports.snapshot(front.backend.board, front.frames, window, steps, limits))
+        return json_response(exports.snapshot(front.backend.board, front.frames, window, steps, limits))
 
     async def trace(self, request: Request) -> Response:
         """The window as a file that Perfetto opens."""
         trace = exports.trace(self._fronts.watched_by(request).backend.board, _seconds(request, "window", WINDOW))
-        return _json(trace, headers=_download("batchat-trace.json"))
+        return json_response(trace, headers=_download("batchat-trace.json"))
 
     async def table(self, request: Request) -> Response:
         """The window's requests as CSV."""
@@ -72,7 +71,7 @@ class BoardApi:
         if isinstance(count, bool) or not isinstance(count, int):
             raise BadInput(field="count", reason="a whole number is wanted")
         self._fronts.named_in(body).demo.start(visitor_of(request), count)
-        return _json({"count": count}, 202)
+        return json_response({"count": count}, 202)
 
     async def stop_demo(self, request: Request) -> Response:
         """Ends all of them at once, on every engine."""
@@ -92,10 +91,6 @@ def _seconds(request: Request, name: str, default: float) -> float:
     if not 0 < seconds <= WINDOW:
         raise BadInput(field=name, reason=f"seconds above 0, up to {WINDOW:g}, are wanted, not {text}")
     return seconds
-
-
-def _json(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(content), status, headers, media_type="application/json")
 
 
 def _download(name: str) -> dict[str, str]:

@@ -9,13 +9,13 @@ import base64
 import binascii
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import orjson
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from webui.background import in_background
@@ -27,9 +27,9 @@ from webui.evaluation.results import STARS, Rating
 from webui.evaluation.variants import Variant, read_variant
 from webui.evaluation.votes import pseudonym
 from webui.server.chat_api import body_of, check_guard, text_in, visitor_of
+from webui.server.json_response import json_response
 from webui.server.list_api import INERT
-from webui.ui.head import head
-from webui.ui.texts import ASSETS
+from webui.ui.head import page
 
 FILE_AT_MOST = 32 * 2**20  # bytes of a prompts file …
 BODY_AT_MOST = FILE_AT_MOST * 4 // 3 + 2**20  # … which travels as base64 in JSON
@@ -77,13 +77,13 @@ class EvaluationApi:
     async def variants(self, request: Request) -> Response:
         """Those of the operator's folder, without any that cannot be read."""
         paths = sorted(self._variants.glob("*.toml")) if self._variants is not None else []
-        return JSONResponse({"variants": [variant.as_dict() for variant in _readable(paths)]})
+        return json_response({"variants": [variant.as_dict() for variant in _readable(paths)]})
 
     async def preview(self, request: Request) -> Response:
         """What a file holds."""
         check_guard(request)
         name, content = _file_in(await body_of(request, BODY_AT_MOST))
-        return _json(await in_background(lambda: self._evaluations.preview(name, content)))
+        return json_response(await in_background(lambda: self._evaluations.preview(name, content)))
 
     async def start(self, request: Request) -> Response:
         """Begins a run."""
@@ -94,15 +94,15 @@ class EvaluationApi:
         if not isinstance(plan, dict):
             raise BadInput(field="plan", reason="an object is wanted")
         wanted = {key: value for key, value in plan.items() if key not in ("owner", "created")}
-        return _json(self._evaluations.start(visitor_of(request), wanted, name, content).as_dict(), 201)
+        return json_response(self._evaluations.start(visitor_of(request), wanted, name, content).as_dict(), 201)
 
     async def listed(self, request: Request) -> Response:
         """The visitor's runs."""
-        return _json({"evaluations": [each.as_dict() for each in self._evaluations.of(visitor_of(request))]})
+        return json_response({"evaluations": [each.as_dict() for each in self._evaluations.of(visitor_of(request))]})
 
     async def shown(self, request: Request) -> Response:
         """How far a run is."""
-        return _json(self._found(request).as_dict())
+        return json_response(self._found(request).as_dict())
 
     async def act(self, request: Request) -> Response:
         """Pause, resume, cancel."""
@@ -113,7 +113,7 @@ class EvaluationApi:
         if action is None:
             raise BadInput(field="action", reason="pause, resume or cancel is wanted")
         action(evaluation)
-        return _json(evaluation.as_dict())
+        return json_response(evaluation.as_dict())
 
     async def delete(self, request: Request) -> Response:
         """Ends a run and forgets it."""
@@ -123,7 +123,7 @@ class EvaluationApi:
 
     async def results(self, request: Request) -> Response:
         """What it comes to by now."""
-        return _json(await in_background(self._found(request).results))
+        return json_response(await in_background(self._found(request).results))
 
     async def differences(self, request: Request) -> Response:
         """Two answers to one row, word by word."""
@@ -136,7 +136,7 @@ class EvaluationApi:
         if any(place not in texts for place in places):
             raise BadInput(field="row", reason="there are no such two answers")
         parts = await in_background(lambda: differences(texts[places[0]], texts[places[1]]))
-        return _json({"parts": parts})
+        return json_response({"parts": parts})
 
     async def file(self, request: Request) -> Response:
         """A report as a file."""
@@ -152,7 +152,7 @@ class EvaluationApi:
         check_guard(request)
         evaluation, body = self._found(request), await body_of(request, BODY_AT_MOST)
         self._evaluations.rate(evaluation, _rating(body, pseudonym(visitor_of(request))))
-        return _json({})
+        return json_response({})
 
     def _found(self, request: Request) -> Evaluation:
         return self._evaluations.find(request.path_params["id"], visitor_of(request))
@@ -184,24 +184,17 @@ class EvaluationApi:
         check_guard(request)
         body = await body_of(request, BODY_AT_MOST)
         comparison = self._comparisons.find(request.path_params["id"], visitor_of(request))
-        return _json(self._comparisons.vote(comparison, text_in(body, "choice"), text_in(body, "reason")[:TEXT_AT_MOST]))
+        return json_response(
+            self._comparisons.vote(comparison, text_in(body, "choice"), text_in(body, "reason")[:TEXT_AT_MOST])
+        )
 
     async def standings(self, request: Request) -> Response:
         """What all votes say."""
-        return _json(await self._comparisons.standings(request.query_params.get("tag", "")))
+        return json_response(await self._comparisons.standings(request.query_params.get("tag", "")))
 
 
 async def _page(request: Request, name: str) -> Response:
-    return HTMLResponse(_html(name), headers={"cache-control": "no-store"})
-
-
-@cache
-def _html(name: str) -> str:
-    return (ASSETS / "evaluation.html").read_text("utf-8").replace("<!-- head -->", head(f"{name}.js"))
-
-
-def _json(content: Any, status: int = 200) -> Response:
-    return Response(orjson.dumps(content), status, media_type="application/json", headers={"cache-control": "no-store"})
+    return HTMLResponse(page("evaluation", f"{name}.js"), headers={"cache-control": "no-store"})
 
 
 def _file_in(body: dict[str, Any]) -> tuple[str, bytes]:

@@ -5,20 +5,12 @@ It does not know what it shows: `assets/js/wall.js` asks the event stream for th
 
 from __future__ import annotations
 
-from functools import cache
-
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from webui.ui.head import head
-from webui.ui.texts import ASSETS
+from webui.ui.head import page
 
 
 async def wall(request: Request) -> Response:
     """The page."""
-    return HTMLResponse(_page(), headers={"cache-control": "no-store"})
-
-
-@cache
-def _page() -> str:
-    return (ASSETS / "board.html").read_text("utf-8").replace("<!-- head -->", head("wall.js"))
+    return HTMLResponse(page("wall", "wall.js"), headers={"cache-control": "no-store"})

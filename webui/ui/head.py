@@ -1,4 +1,4 @@
-"""What the head of a page of ours loads: tokens, style sheets and modules, each under an address that changes with it.
+"""A page of ours, and what its head loads: tokens, style sheets and modules, each under an address that changes with it.
 
 It knows neither Gradio nor what the page shows.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import cache
 from pathlib import Path
 
 from webui.ui.texts import ASSETS
@@ -40,3 +41,15 @@ def head(module: str) -> str:
             f'<script type="module" src="assets/js/{module}?v={version}"></script>',
         ]
     )
+
+
+@cache
+def page(name: str, module: str) -> str:
+    """The HTML of a page that needs no Gradio.
+
+    Args:
+        name: the class of its body, by which style sheets know it.
+        module: what brings it to life.
+    """
+    html = (ASSETS / "page.html").read_text("utf-8")
+    return html.replace("<!-- head -->", head(module)).replace("<!-- name -->", name)

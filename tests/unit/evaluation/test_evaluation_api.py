@@ -91,6 +91,32 @@ async def test_a_run_pauses_goes_on_and_is_cancelled() -> None:
         assert (await when(client, id, over))["progress"]["done"] == 20
 
 
+async def test_a_run_that_is_begun_before_the_engine_waits_for_it() -> None:
+    world = EvaluationWorld(None)
+    world.history.start()
+    try:
+        async with world.client() as client:
+            id = await begun(client, *ROWS[:2])
+            run = await when(client, id, lambda run: run["active"])
+            assert (run["progress"]["state"], run["progress"]["done"]) == ("waiting", 0)
+            world.supervisor.start()
+            assert (await when(client, id, over))["progress"]["state"] == "finished"
+    finally:
+        await world.__aexit__()
+
+
+async def test_what_failed_is_asked_again_and_the_results_know() -> None:
+    async with EvaluationWorld(None) as world, world.client() as client:
+        id = await begun(client, {"id": "no", "prompt": "refuse and say yes"}, variants=VARIANTS[:1])
+        assert (await when(client, id, over))["progress"]["failed"] == 1
+        assert (await client.get(f"/api/evaluations/{id}/results")).json()["rows"][0]["error"]["code"] == "request_refused"
+        world.engine.refuses = False
+        await client.post(f"/api/evaluations/{id}/resume")
+        assert (await when(client, id, over))["progress"]["done"] == 1
+        (row,) = (await client.get(f"/api/evaluations/{id}/results")).json()["rows"]
+        assert (row["answer"], row["error"]) == ("yes", None)
+
+
 async def test_a_run_is_its_visitors_alone_and_outlives_the_server(tmp_path: Path) -> None:
     async with EvaluationWorld(tmp_path) as world, world.client() as client, world.client() as stranger:
         id = await begun(client, *ROWS[:4])

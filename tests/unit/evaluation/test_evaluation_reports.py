@@ -8,11 +8,15 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import orjson
 import pytest
 
+from webui.conversation import Sampling
 from webui.evaluation.folder import Folder, Plan
+from webui.evaluation.judge import Judge
+from webui.evaluation.plots import plots
 from webui.evaluation.prompts import read
 from webui.evaluation.results import Rating, busy_seconds
 from webui.evaluation.runs import Answer, Journal
@@ -103,6 +107,31 @@ def test_the_page_is_inert_and_needs_nothing_else(folder: Folder) -> None:
     assert page.count("<svg") >= 4 and "sha256 abc" in page and "0.30.0" in page
 
 
+def test_plots_are_well_formed_and_nothing_leaves_them(folder: Folder) -> None:
+    summary = folder.results().summary()
+    assert summary["variants"]["good"]["spread"] == {"ttft": [0.1] * 100, "e2e": [1.1] * 100}
+    drawn = plots(summary)
+    assert [(plot.kind, plot.of) for plot in drawn] == [
+        ("latency", "ttft"),
+        ("latency", "e2e"),
+        ("by_tag", "exact"),
+        ("quality", "exact"),
+    ]
+    for plot in drawn:
+        svg = ElementTree.fromstring(plot.svg)
+        _, _, width, height = map(float, svg.attrib["viewBox"].split())
+        for mark in svg.iter():
+            across = [float(mark.attrib[name]) for name in ("x", "x1", "x2", "cx") if name in mark.attrib]
+            down = [float(mark.attrib[name]) for name in ("y", "y1", "y2", "cy") if name in mark.attrib]
+            assert all(0 <= x <= width for x in across) and all(0 <= y <= height for y in down), mark.attrib
+    assert "good: p95 1100.0 ms, n=7" in drawn[1].svg and "poor · even: 0.250" in drawn[2].svg
+
+
+def test_of_variants_without_an_answer_there_is_no_plot(folder: Folder) -> None:
+    Path(folder.journal).unlink()
+    assert plots(folder.results().summary()) == []
+
+
 def test_no_cell_is_a_formula(folder: Folder) -> None:
     text = folder.reports()["summary.csv"].decode("utf-8-sig")
     rows = list(csv.reader(io.StringIO(text)))
@@ -122,6 +151,30 @@ def test_the_lines_bear_provenance_and_every_answer(folder: Folder) -> None:
     assert head["provenance"]["plan"]["variants"][1]["sampling"]["temperature"] == 0
     assert len(lines) == 16 and {line["row"] for line in lines} == {f"r{i}" for i in range(8)}
     assert sum(line["error"] is not None for line in lines) == 1
+
+
+def test_every_answer_of_the_judge_is_kept_as_it_came(folder: Folder) -> None:
+    folder.plan.judge = Judge(Variant("judge"))
+    folder.engines["judge"] = ENGINE
+    asks = folder.judge_asks()
+    journal = Journal(folder.journal)
+    for ask in asks:
+        better = "A" if ask.about["first"] == "good" else "B"
+        journal.add(Answer(ask.key, ask.about, f"It says {EVIL}, so [[{better}]]", "stop"))
+    journal.close()
+    lines = [orjson.loads(line) for line in folder.reports()["results.jsonl"].splitlines()]
+    said = [line for line in lines if "judge" in line]
+    assert len(said) == len(asks) == 14 and {(line["first"], line["verdict"]) for line in said} == {("good", 1), ("poor", 0)}
+    assert all(line["answer"].startswith("It says =cmd") and line["judge"] == "judge" for line in said)
+    assert lines[0]["summary"]["variants"]["good"]["scores"]["judge"]["mean"] == 1.0
+
+
+def test_a_seed_that_the_engine_does_not_heed_is_named(folder: Folder) -> None:
+    sampled = Variant("sampled", sampling=Sampling(temperature=1.0, seed=7))
+    made = Folder.make(folder.path, Plan("x", [Variant("good"), sampled], []), folder.prompts)
+    made.engines = {name: {**ENGINE, "ignored": ["seed"]} for name in ("good", "sampled")}
+    assert made.results().summary()["unheeded"] == {"sampled": ["seed"]}
+    assert "sampled: its engine does not heed seed." in made.reports()["report.html"].decode()
 
 
 def test_seconds_of_two_sessions_are_those_of_two_clocks() -> None:

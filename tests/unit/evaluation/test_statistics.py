@@ -33,9 +33,10 @@ def test_the_interval_of_many_is_as_wide_as_theory_has_it() -> None:
     assert found.high - found.low == pytest.approx(2 * 1.96 * 0.5 / math.sqrt(400), rel=0.1)
 
 
-def test_equal_values_that_are_neither_0_nor_1_have_no_interval() -> None:
-    found = estimate([0.5] * 8)
-    assert found is not None and (found.mean, found.low, found.high) == (0.5, None, None)
+def test_equal_values_that_are_neither_0_nor_1_may_have_been_luck() -> None:
+    """As many rows as those right ones are like these; the others may be 0 or 1."""
+    found, share = estimate([0.1 + 0.2, 0.3] * 4), 0.025 ** (1 / 8)
+    assert found is not None and (found.low, found.high) == (pytest.approx(0.3 * share), pytest.approx(0.3 * share + 1 - share))
 
 
 def test_six_of_six_in_favour_is_the_least_that_shows() -> None:
@@ -44,17 +45,35 @@ def test_six_of_six_in_favour_is_the_least_that_shows() -> None:
     assert five is not None and six is not None
     assert (five.p, five.shown) == (pytest.approx(0.0625), False)
     assert (six.p, six.shown, six.mean) == (pytest.approx(0.03125), True, 1.0)
+    assert (six.low, six.high) == (pytest.approx(2 * 0.025 ** (1 / 6) - 1), 1.0)
+    assert five.low is not None and five.low < 0
+
+
+def test_one_row_is_no_verdict() -> None:
+    found = difference([1.0], [0.0])
+    assert found is not None and (found.mean, found.low, found.high, found.shown) == (1.0, None, None, False)
 
 
 def test_no_difference_is_not_shown() -> None:
     found = difference([1.0, 0.0, 1.0], [1.0, 0.0, 1.0])
     assert found is not None and (found.mean, found.p, found.shown) == (0.0, 1.0, False)
+    assert found.high == -found.low == pytest.approx(1 - 0.025 ** (1 / 3))
 
 
 def test_the_sign_is_the_first_ones() -> None:
-    found = difference([0.1 * i for i in range(10)], [0.1 * i + 0.3 for i in range(10)])
-    assert found is not None and found.shown
-    assert found.mean == pytest.approx(-0.3)
+    found = difference([0.1 * i for i in range(10)], [0.11 * i + 0.3 for i in range(10)])
+    assert found is not None and found.shown and found.high is not None and found.high < 0
+    assert found.mean == pytest.approx(-0.345)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(*[st.sampled_from([0.0, 0.25, 1.0])] * 2), min_size=1, max_size=12))
+def test_there_is_no_verdict_without_an_interval_that_leaves_out_zero(pairs: list[tuple[float, float]]) -> None:
+    found = difference([first for first, _ in pairs], [second for _, second in pairs])
+    assert found is not None
+    if found.shown:
+        assert found.low is not None and found.high is not None and found.p < 0.05
+        assert found.low > 0 or found.high < 0
 
 
 @settings(max_examples=25, deadline=None)
@@ -62,5 +81,5 @@ def test_the_sign_is_the_first_ones() -> None:
 def test_the_mean_lies_in_its_interval(values: list[float]) -> None:
     found = estimate(values)
     assert found is not None
-    if found.low is not None and found.high is not None:
-        assert found.low - 1e-9 <= found.mean <= found.high + 1e-9
+    assert found.low is not None and found.high is not None
+    assert found.low - 1e-9 <= found.mean <= found.high + 1e-9
