@@ -101,10 +101,10 @@ def test_whoever_waits_sees_the_place_in_line(echo_visit: Visiting, locale: str,
     tabs = [visit.tab() for _ in range(3)]
     for place, tab in enumerate(tabs, 1):
         ask(tab, NEVER)
-        expect(tab.locator(".waiting")).to_contain_text(str(place))
-    expect(tabs[2].locator(".waiting")).to_contain_text(third)
+        expect(tab.locator(".message .waiting")).to_contain_text(str(place))
+    expect(tabs[2].locator(".message .waiting")).to_contain_text(third)
     tabs[0].locator("#stop").click()
-    expect(tabs[2].locator(".waiting")).to_contain_text(second)
+    expect(tabs[2].locator(".message .waiting")).to_contain_text(second)
     for tab in tabs[1:]:
         tab.locator("#stop").click()
         answered(tab)
