@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from webui.turns import Turn
 
 CHATS_AT_MOST = 5000  # conversations in memory, all visitors together
+IDLE_FOR = 300.0  # seconds, and less than twice as many, until one that nobody needs leaves memory
 TITLE_AT_MOST = 200  # characters
 WORDS_AT_MOST = 8  # of one search
 RENDERED_AT_ONCE = 16  # of a conversation's messages, the newest: more than a window shows; a page asks for the others
@@ -40,6 +41,7 @@ class Chat:
         unread: whether the history could not be asked what it has of this conversation.
         gone: whether it was deleted for good; nothing of it is kept any more.
         held: whether somebody goes on with it who may not be watching at the moment; it is not forgotten meanwhile.
+        idle: whether nobody has needed it since the last look.
     """
 
     def __init__(self, conversation: Conversation, channel: Channel, owner: Visitor) -> None:
@@ -51,6 +53,7 @@ class Chat:
         self.unread = False
         self.gone = False
         self.held = False
+        self.idle = False
 
     def view(self, rendered: int = RENDERED_AT_ONCE) -> dict[str, Any]:
         """The whole conversation as a page draws it, the newest messages rendered."""
@@ -144,6 +147,7 @@ class Library:
         self._chats: dict[str, Chat] = {}
         self._deleted: dict[str, tuple[Heading, Chat | None]] = {}
         self._catching_up: asyncio.Task[None] | None = None
+        self._forgetting: asyncio.Task[None] | None = None
         history.on_purged = self._purged
 
     # Opening
@@ -200,6 +204,7 @@ class Library:
                 chat = self._chats.get(id) or await self._read(id, visitor)
         if chat is None or chat.owner.name != name:
             raise ChatNotFound()
+        chat.idle = False
         return chat
 
     async def _read(self, id: str, visitor: Visitor) -> Chat:
@@ -225,6 +230,8 @@ class Library:
         self._chats[conversation.id] = visitor.chats[conversation.id] = chat
         if conversation.id in visitor.headings:
             visitor.headings[conversation.id] = conversation.heading
+        if self._forgetting is None or self._forgetting.done():
+            self._forgetting = asyncio.create_task(self._forget_idle(), name="idle conversations")
         return chat
 
     def _empty(self, chat: Chat) -> None:
@@ -474,6 +481,16 @@ class Library:
             if not idle:
                 return
             self._forget(min(idle, key=lambda chat: chat.conversation.heading.updated))
+
+    async def _forget_idle(self) -> None:
+        """While there are conversations: those that nobody needs leave memory; the history has them."""
+        while self._chats:
+            await asyncio.sleep(IDLE_FOR)
+            kept = self.history.state == "keeping"
+            for chat in list(self._chats.values()) if kept else ():
+                if chat.idle and not chat.unread and self._can_be_forgotten(chat):
+                    self._forget(chat)
+                chat.idle = True
 
     def _can_be_forgotten(self, chat: Chat) -> bool:
         return chat.turn is None and not chat.held and not chat.channel.watchers and not self.history.is_behind(chat.owner.name)

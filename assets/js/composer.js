@@ -23,14 +23,15 @@ export async function sendText(text) {
 
 /** Sends what is in the field, which then is empty; what is refused stays there. */
 async function send() {
-  const text = fieldText();
+  const [chat, text] = [currentChat(), fieldText()];
   if (sending || !text.trim()) return;
   sending = true;
   try {
     await sendText(text);
     emit("notice", "");
-    fill(leftInField(text));
-    keepDraft(currentChat(), fieldText());
+    const here = currentChat() === chat;
+    keepDraft(chat, here ? leftInField(text) : "");
+    if (here) fill(leftInField(text));
   } catch (error) {
     emit("notice", error instanceof Error ? error.message : String(error));
   } finally {

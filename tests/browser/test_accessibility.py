@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.app_process import ROOT
 from tests.browser.conftest import DESKTOP, PHONE, Visit
 from tests.browser.test_chat import answered, ask
 
@@ -133,6 +134,20 @@ def test_axe_finds_nothing_on_the_wall(echo_visit: Visiting, size: dict[str, Any
     page.goto(f"{visitor.url}/board")
     expect(page.locator("canvas")).to_be_visible(timeout=30_000)
     assert violations(page) == []
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_the_light_page(echo_visit: Visiting, size: dict[str, Any], scheme: Any) -> None:
+    visitor = echo_visit(viewport=size, color_scheme=scheme)
+    page = visitor.context.new_page()
+    page.route(f"{visitor.url}/", lambda route: route.fulfill(path=ROOT / "assets" / "loading.html"))
+    for stage, words in (("warming", "warming up the engine"), ("failed", "No model is there.")):
+        status = {"stage": stage, "page": False, "error": {"message": words}}
+        page.route("**/api/status", lambda route, status=status: route.fulfill(json=status))
+        page.goto(f"{visitor.url}/")
+        expect(page.locator("#words")).to_have_text(words)
+        assert violations(page) == []
 
 
 def focused(page: Page) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.app_process import GUARD, AppProcess
 from tests.browser.conftest import Visit
@@ -145,26 +145,6 @@ def test_a_reader_who_scrolled_up_stays_put(echo_visit: Visiting) -> None:
         timeout=30_000,
     )
     page.locator("#stop").click()
-
-
-@pytest.mark.parametrize("way", ["Enter", "Send"])
-def test_what_is_sent_before_the_scripts_are_there_is_not_lost(echo_visit: Visiting, way: str) -> None:
-    one = echo_visit()
-    page, scripts = one.context.new_page(), list[Route]()
-    page.route("**/assets/js/main.js*", lambda route: scripts.append(route))
-    page.goto(one.url, wait_until="commit")
-    field = page.locator("#message textarea")
-    field.fill("Hello!")
-    if way == "Enter":
-        field.press("Enter")
-    else:
-        page.locator("#send").click()
-    assert scripts and page.locator(".message").count() == 0
-    for script in scripts:
-        script.continue_()
-    answered(page)
-    expect(page.locator(".message[data-role=user]")).to_have_text("Hello!")
-    expect(field).to_have_value("")
 
 
 def test_drafts_survive_a_reload_and_belong_to_their_conversation(echo_visit: Visiting) -> None:

@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import DESKTOP, PHONE, Visit, picture
+from tests.browser.test_accessibility import violations
 from tests.told_app import HASH, PASSWORD, House, PrefixProxy, house, served, users_file
 from webui.settings import Settings
 from webui.ui.texts import load_texts
@@ -141,10 +142,12 @@ def test_the_login_fits_its_window(browser: Browser, server: Server, size: dict[
         page = visit.context.new_page()
         page.goto(server.url)
         expect(page.locator("h1")).to_have_text(texts["login.title"], timeout=LONG)
+        assert violations(page) == []
         page.get_by_label(texts["login.name"]).fill("nobody")
         page.get_by_label(texts["login.password"]).fill("a wrong password")
         page.get_by_role("button", name=texts["login.submit"]).click()
         expect(page.get_by_role("alert")).not_to_be_empty(timeout=LONG)
+        assert violations(page) == []
         page.screenshot(path=picture(f"login-{'phone' if size is PHONE else 'desktop'}-{scheme}-{locale[:2]}"))
         assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth && scrollY === 0")
         dark = page.evaluate(

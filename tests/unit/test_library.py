@@ -303,6 +303,28 @@ async def test_visitors_who_left_nothing_leave_no_memory(forgetful: World) -> No
     assert forgetful.library._visitors == {} and forgetful.library._chats == {}
 
 
+async def test_who_comes_chats_and_goes_leaves_nothing_in_memory_and_finds_it_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webui.library.IDLE_FOR", 0.2)
+    tab = Mailbox()
+    stays = await world.opened(ME)
+    await world.answered(stays, "I stay.", "So do I.")
+    ids = []
+    for number in range(50):
+        chat = await world.library.open(secrets.token_hex(16), f"visitor{number}")
+        chat.channel.join(tab)
+        chat.owner.channel.join(tab)
+        await world.answered(chat, "Hello!", "Hi.")
+        chat.owner.channel.leave(tab)
+        chat.channel.leave(tab)
+        ids.append(chat.conversation.id)
+    await until(lambda: list(world.library._chats.values()) == [stays] and list(world.library._visitors) == [ME])
+    again = await world.library.open(ids[0], "visitor0")
+    assert said(again.conversation) == ["Hello!", "Hi."]
+    assert said(stays.conversation) == ["I stay.", "So do I."]
+
+
 # Over HTTP
 
 
