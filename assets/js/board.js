@@ -65,8 +65,9 @@ class BatchBoard extends HTMLElement {
 
   build() {
     this.sub = make("p", { class: "sub" });
+    this.device = make("p", { class: "device" });
     const head = make("div", { class: "board-head" }, make("div", {}, make("h2", {}, say("board.title")), this.sub, this.server.build()), this.demo.build());
-    const details = make("div", { id: "batch-details" }, this.time.build(), legend(), this.gauges.build(), this.npus.build(), this.saved.build(), this.tabs.build(say("board.more")));
+    const details = make("div", { id: "batch-details" }, this.time.build(), legend(), this.gauges.build(), this.device, this.npus.build(), this.saved.build(), this.tabs.build(say("board.more")));
     this.replaceChildren(this.drawer.build("batch-details"), head, this.lanes.element, details);
     this.drawer.dragBy([head, this.lanes.canvas]);
     this.spokenAt = -SPOKEN_EVERY;
@@ -104,6 +105,8 @@ class BatchBoard extends HTMLElement {
   draw() {
     setText(this.sub, this.subtitle());
     if (this.sub) this.sub.title = this.model.engine?.seen_from_here ? say("board.here.title") : "";
+    const { device } = this.model.engine ?? {};
+    setText(this.device, device ? say("board.device", { device }) : "");
     this.dataset.live = this.view.live ? "yes" : "no";
     this.demo.draw();
     this.server.draw();

@@ -72,7 +72,7 @@ async def test_the_board_has_every_step_in_the_bucket_that_it_ran_in(app: AppPro
     """Three answers of different lengths: what the board says is held against what the emulated NPU has noted."""
 
     async def answer(one: Tab, number: int, tokens: int) -> None:
-        await one.ask(f"Say {number}.", temperature=1.0, min_tokens=tokens, max_tokens=tokens)
+        await one.ask(f"Say {number}.", min_tokens=tokens, max_tokens=tokens)
 
     async with tab(app.url) as one, tab(app.url) as two, tab(app.url) as three:
         await idle(app)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from itertools import count, groupby
@@ -52,7 +53,8 @@ class Engine:
 
     def shutdown(self) -> None:
         self.llm.shutdown()
-        del self.llm  # it would otherwise be shut down once more when Python ends, and complain
+        del self.llm
+        gc.collect()  # it would otherwise be shut down once more when Python ends, and complain
 
     def stream(self, ids: list[int], tokens: int) -> Any:
         from vllm import SamplingParams

@@ -145,12 +145,13 @@ class Observer:
         read = self._details.read
         generated = read("tokens of a step", _generated, 0, iteration)
         running = read("how many run", _running, None, scheduler)
-        sequences, prompt_tokens = read("what a step computed", _computed, None, scheduler) or (
-            (running or 0) if generated else 0,
-            read("prompt tokens of a step", _prompt_tokens, 0, iteration),
-        )
-        if self._counts_cached:
-            prompt_tokens -= read("cached tokens of a step", _cached_tokens, 0, iteration)
+        if computed := read("what a step computed", _computed, None, scheduler):
+            sequences, prompt_tokens = computed
+            if self._counts_cached:
+                prompt_tokens -= read("cached tokens of a step", _cached_tokens, 0, iteration)
+        else:
+            sequences = (running or 0) if generated else 0
+            prompt_tokens = read("prompt tokens of a step", _prompt_tokens, 0, iteration)
         queries, hits = read("its prefix cache", _prefix_cache, (0, 0), scheduler)
         return Step(
             running,

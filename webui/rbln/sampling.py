@@ -49,10 +49,10 @@ READ = frozenset(
 
 
 def refused(fields: Iterable[str], asked: Any, default: Any) -> list[str]:
-    """The fields of a request that an RBLN engine must not get.
+    """The fields of a request that an RBLN engine must not get. One that holds an empty object asks for nothing.
 
     Args:
         fields: every public field of the parameters.
         asked, default: the parameters of the request, and those of one that asks for nothing.
     """
-    return [name for name in fields if name not in READ and getattr(asked, name) != getattr(default, name)]
+    return [name for name in fields if name not in READ and getattr(asked, name) not in (getattr(default, name), {})]

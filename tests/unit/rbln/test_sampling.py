@@ -25,5 +25,12 @@ def test_what_is_asked_for_by_default_passes() -> None:
     assert refused(FIELDS, DEFAULT, DEFAULT) == []
 
 
+def test_an_empty_object_asks_for_nothing() -> None:
+    """vLLM's Responses API sends one with every request."""
+    asked, default = SimpleNamespace(extra_args={}), SimpleNamespace(extra_args=None)
+    assert refused(["extra_args"], asked, default) == []
+    assert refused(["extra_args"], SimpleNamespace(extra_args={"a": 1}), default) == ["extra_args"]
+
+
 def test_the_seed_is_taken_and_marked() -> None:
     assert "seed" in IGNORED and "seed" in READ and "prompt_logprobs" not in READ

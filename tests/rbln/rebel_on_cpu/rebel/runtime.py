@@ -43,6 +43,7 @@ class Runtime:
     ) -> None:
         if tensor_type != "pt":
             raise NotImplementedError(f"the emulation of rebel has no tensors of type {tensor_type!r}")
+        torch.set_num_threads(1)  # several would wait for each other, for longer than tensors as small as these take
         self._graph, layout = compiled_model.graph, compiled_model.layout
         self._inputs = layout.inputs
         self._memory = memory_for(layout, _devices(device, layout.num_devices))
