@@ -34,7 +34,7 @@ export class VariantEditor {
     this.element = make("div", {}, this.list, this.more);
     const kept = remembered(REMEMBERED);
     this.set(Array.isArray(kept) && kept.length > 1 ? kept : standard([]));
-    void this.offer(!kept);
+    this.offer(!kept).catch(() => {}); // the page goes on with what it has
   }
 
   /**
