@@ -113,14 +113,15 @@ export class VariantEditor {
  * @param {ModelChoice[]} models
  * @param {string} chosen  empty for the usual one, which is the first
  * @param {(key: string) => void} choose
+ * @param {string} [name]
  */
-export function modelField(models, chosen, choose) {
+export function modelField(models, chosen, choose, name = say("header.models")) {
   if (!models.length) return null;
   const gone = chosen && models.every(({ key }) => key !== chosen) ? [make("option", { value: chosen, selected: true }, say("variants.gone", { name: chosen }))] : [];
   const options = models.map((model) => make("option", { value: model.key, selected: model.key === chosen }, modelName(model)));
   const field = make("select", { "data-field": "model" }, ...gone, ...options);
   field.addEventListener("change", () => choose(field.value));
-  return labelled(say("header.models"), field);
+  return labelled(name, field);
 }
 
 /** @param {ModelChoice[]} models @returns {Variant[]} */
