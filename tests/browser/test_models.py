@@ -113,6 +113,8 @@ def test_the_model_that_is_chosen_answers(visit: Callable[..., Visit]) -> None:
     expect(answer.locator(".formulas")).to_contain_text("Model: far · m · vLLM 0.30.0")
     answer.locator("[data-action=version-previous]").click()
     expect(answer.locator(".source")).to_have_text("here")
+    expect(page.locator("[data-gauge=occupancy]")).to_have_text("0being answered")
+    expect(page.locator("[data-gauge=preempted] b")).to_have_text("–")
     page.reload()
     expect(menu).to_have_value("far")
     expect(answer.locator(".source")).to_have_text("here")
