@@ -85,6 +85,7 @@ class BatchBoard extends HTMLElement {
       this.build();
     }
     this.draw();
+    if (frame.full) this.drawSlow(); // of another engine, perhaps
   }
 
   /** @param {number[]} ids */
@@ -131,7 +132,7 @@ class BatchBoard extends HTMLElement {
   /** "3 of 4 lanes busy, 2 waiting", now or then. */
   subtitle() {
     const { model, view } = this;
-    if (!model.engine) return say("board.nothing");
+    if (!model.engine?.lanes) return say("board.nothing"); // none has ever run
     const lanes = count(model.engine.lanes);
     const here = model.engine.seen_from_here;
     if (view.live) return say(here ? "board.here" : "board.subtitle", { running: count(model.running), lanes, waiting: count(model.waiting) });
@@ -145,7 +146,7 @@ class BatchBoard extends HTMLElement {
     if (now - this.spokenAt < SPOKEN_EVERY) return;
     this.spokenAt = now;
     const running = [...this.model.requests.values()].filter(({ mine, scheduled, ended }) => mine && scheduled !== null && ended === null);
-    this.lanes.describe(this.model.engine ? `${this.subtitle()}. ${sayCount("board.mine", running.length)}` : this.subtitle());
+    this.lanes.describe(this.model.engine?.lanes ? `${this.subtitle()}. ${sayCount("board.mine", running.length)}` : this.subtitle());
   }
 }
 

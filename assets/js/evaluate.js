@@ -81,7 +81,7 @@ class NewRun {
 
   /** @param {ModelChoice[]} models */
   offerJudges(models) {
-    const field = modelField(models, "", (key) => (this.judge.model = key));
+    const field = modelField(models, "", (key) => (this.judge.model = key), say("evaluate.judges_model"));
     this.judgesModel.replaceChildren(...(field ? [field] : []));
   }
 

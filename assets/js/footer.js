@@ -15,15 +15,23 @@ const FEWER_PARTS = ["ttft", "decode"];
 
 /** @param {Timing} timing @param {Source[]} sources */
 export function answerFooter(timing, sources) {
+  const told = formulas(timing, sources);
+  const place = (/** @type {Event} */ event) => lower(/** @type {HTMLElement} */ (event.currentTarget), told);
   return make(
     "div",
-    { class: "answer-footer", tabindex: 0, role: "group", "aria-label": say("footer.label") },
+    { class: "answer-footer", tabindex: 0, role: "group", "aria-label": say("footer.label"), onpointerenter: place, onfocus: place },
     splitBar(timing),
     make("span", { class: "times" }, ...partsOf(timing).map((part) => make("span", {}, say(`footer.${part}`, { time: seconds(timing[part]) })))),
     make("span", { class: "amount" }, amount(timing)),
     make("span", { class: "source", hidden: !sources.length }, sources.map(({ name }) => name).join(", ")),
-    formulas(timing, sources),
+    told,
   );
+}
+
+/** Near the top of the conversation there is no room above the line. @param {HTMLElement} line @param {HTMLElement} told */
+function lower(line, told) {
+  const above = line.getBoundingClientRect().top - (line.closest(".talk")?.getBoundingClientRect().top ?? 0);
+  line.toggleAttribute("data-low", above < told.offsetHeight + 8);
 }
 
 /** @param {Timing} timing */
@@ -38,8 +46,9 @@ function splitBar(timing) {
   return make("span", { class: "split", "aria-hidden": "true" }, ...parts);
 }
 
-/** "64 tokens, 70 per second" @param {Timing} timing */
+/** "64 tokens, 70 per second"; nothing where there were none, or a server does not count them. @param {Timing} timing */
 function amount(timing) {
+  if (!timing.tokens) return "";
   const tokens = sayCount("footer.tokens", timing.tokens);
   const speed = timing.tokens_per_second;
   return speed === null ? tokens : say("footer.amount", { tokens, speed: speed < 10 ? speed.toFixed(1) : count(speed) });
@@ -60,6 +69,6 @@ function formulas(timing, sources) {
     ["tpot", tpot],
     ["e2e", seconds(timing.e2e)],
   ].map(([name, value]) => make("tr", {}, make("th", { scope: "row" }, say(`term.${name}`)), make("td", {}, say(`formula.${name}`)), make("td", {}, value ?? "")));
-  const notes = [sayCount("footer.prompt", timing.prompt_tokens), ...(sources.length ? [say("footer.source", { source: sources.map(inFull).join(", ") })] : [])];
+  const notes = [...(timing.prompt_tokens ? [sayCount("footer.prompt", timing.prompt_tokens)] : []), ...(sources.length ? [say("footer.source", { source: sources.map(inFull).join(", ") })] : [])];
   return make("div", { class: "formulas", role: "tooltip" }, make("table", {}, make("tbody", {}, ...rows)), ...notes.map((note) => make("p", {}, note)));
 }

@@ -35,9 +35,9 @@ class PageHeader extends HTMLElement {
     this.replaceChildren(
       iconButton("menu", say("header.chats"), { class: "icon-button only-narrow", id: "show-chats", "aria-expanded": "false", "aria-controls": "left", onclick: toggleChats }),
       make("b", { class: "brand" }, "Batchat"),
+      this.menu,
       this.pill,
       this.details,
-      this.menu,
       this.stage,
       make("span", { class: "spacer" }),
       ...["evaluate", "compare"].map((page) => make("a", { class: "pill button long", href: page }, say(`pages.${page}`))),

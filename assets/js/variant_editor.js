@@ -36,7 +36,7 @@ export class VariantEditor {
     this.element = make("div", {}, this.list, this.more);
     const kept = remembered(REMEMBERED);
     this.set(Array.isArray(kept) && kept.length > 1 ? kept : standard([]));
-    void this.offer(!kept);
+    this.offer(!kept).catch(() => {}); // the page goes on with what it has
   }
 
   /**
@@ -121,14 +121,15 @@ export class VariantEditor {
  * @param {ModelChoice[]} models
  * @param {string} chosen  empty for the usual one, which is the first
  * @param {(key: string) => void} choose
+ * @param {string} [name]
  */
-export function modelField(models, chosen, choose) {
+export function modelField(models, chosen, choose, name = say("header.models")) {
   if (!models.length) return null;
   const gone = chosen && models.every(({ key }) => key !== chosen) ? [make("option", { value: chosen, selected: true }, say("variants.gone", { name: chosen }))] : [];
   const options = models.map((model) => make("option", { value: model.key, selected: model.key === chosen }, modelName(model)));
   const field = make("select", { "data-field": "model" }, ...gone, ...options);
   field.addEventListener("change", () => choose(field.value));
-  return labelled(say("header.models"), field);
+  return labelled(name, field);
 }
 
 /** @param {ModelChoice[]} models @returns {Variant[]} */

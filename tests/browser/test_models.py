@@ -86,9 +86,12 @@ def visit(browser: Browser, app: AppProcess, request: pytest.FixtureRequest) -> 
 
 
 def ask(page: Page, text: str) -> None:
+    answers = page.locator(".message[data-role=assistant]")
+    before = answers.count()
     page.locator("#message textarea").fill(text)
     page.locator("#send").click()
-    expect(page.locator(".message[data-role=assistant]").last).to_have_attribute("data-state", "ended")
+    expect(answers).to_have_count(before + 1)
+    expect(answers.last).to_have_attribute("data-state", "ended")
 
 
 def test_the_model_that_is_chosen_answers(visit: Callable[..., Visit]) -> None:
@@ -101,7 +104,7 @@ def test_the_model_that_is_chosen_answers(visit: Callable[..., Visit]) -> None:
     expect(answer).to_contain_text("Say this back")
     expect(answer.locator(".source")).to_have_text("here")
     menu.select_option("far")
-    expect(status).to_contain_text("m")
+    expect(status).to_have_text("m")
     answer.locator("[data-action=regenerate]").click()
     expect(answer).to_contain_text("Hello")
     expect(answer).to_have_attribute("data-state", "ended")
@@ -110,11 +113,14 @@ def test_the_model_that_is_chosen_answers(visit: Callable[..., Visit]) -> None:
     expect(answer.locator(".formulas")).to_contain_text("Model: far · m · vLLM 0.30.0")
     answer.locator("[data-action=version-previous]").click()
     expect(answer.locator(".source")).to_have_text("here")
+    expect(page.locator("[data-gauge=occupancy]")).to_have_text("0being answered")
+    expect(page.locator("[data-gauge=preempted] b")).to_have_text("–")
     page.reload()
     expect(menu).to_have_value("far")
     expect(answer.locator(".source")).to_have_text("here")
     menu.select_option("nobody")
     expect(page.locator(".banner[data-kind=failed]")).to_contain_text("http://127.0.0.1:9/v1 cannot be reached")
+    expect(page.locator("batch-board .sub")).to_have_text("No figures yet: the engine is not running.")
 
 
 def test_an_answer_that_breaks_off_keeps_its_text_and_can_be_continued(visit: Callable[..., Visit], far: FaultyServer) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -35,6 +36,7 @@ from webui.errors import (
 
 CONNECT_WITHIN = 10.0  # seconds
 ANSWER_WITHIN = 5.0  # seconds, to what is no answer of the model
+RETRY_SOONEST = 0.1  # seconds, where it says that it is no time
 RETRY_EVERY = 2.0  # seconds, where a busy server does not say when to come back
 PATIENCE = 60.0  # seconds that a request goes on asking a server which says that it is busy
 ENDS: dict[str, End] = {"stop": "stop", "length": "length", "abort": "aborted", "tool_calls": "stop", "content_filter": "stop"}
@@ -140,7 +142,7 @@ class OpenAIServer:
         Raises:
             WebuiError: what went wrong; ConnectionBroken, ServerStalled and ServerFailed after some parts have come, too.
         """
-        waited = 0.0
+        began = time.monotonic()
         timeout = httpx.Timeout(None, connect=CONNECT_WITHIN)  # it may wait in the server's line
         while True:
             with self._faults():
@@ -152,9 +154,7 @@ class OpenAIServer:
                                 yield part
                         return
                     await response.aread()
-            pause = self._pause(response, body["model"], waited)
-            await asyncio.sleep(pause)
-            waited += pause
+            await asyncio.sleep(self._pause(response, body["model"], time.monotonic() - began))
 
     async def close(self) -> None:
         """Ends its streams and closes its connections."""
@@ -220,7 +220,7 @@ class OpenAIServer:
         if not isinstance(error, ServerBusy):
             raise error
         pause = _seconds(response.headers.get("retry-after"))
-        pause = RETRY_EVERY if pause is None else pause
+        pause = RETRY_EVERY if pause is None else max(pause, RETRY_SOONEST)
         if waited + pause > self._patience:
             raise error
         return pause
