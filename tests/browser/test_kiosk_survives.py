@@ -38,7 +38,7 @@ class Elsewhere:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._server = FaultyServer({"/v1/models": [says(200, MODELS)]})
-        self.answer(says_words(20))
+        self.answer(says_words(60))
 
     def answer(self, do: Do) -> None:
         """What it does with every question from now on."""
