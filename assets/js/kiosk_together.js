@@ -17,7 +17,7 @@ const WAYS = ["single", "together"];
 const NOTHING = { tokens: [], spans: Array(8).fill(null), seconds: 0, rate: 0 };
 
 export class Together {
-  element = make("section", { class: "comparison" });
+  element = make("section", { class: "comparison", tabindex: 0 });
   /** @type {Comparison | null} */
   latest = null;
 
@@ -36,6 +36,7 @@ export class Together {
     this.verdict = make("p", { class: "verdict", role: "status" });
     this.label = make("p", { class: "fine" });
     const sides = make("div", { class: "sides" }, ...this.columns.map(({ element }) => element));
+    this.element.setAttribute("aria-label", say("kiosk.together.title"));
     this.element.replaceChildren(make("h1", {}, say("kiosk.together.title")), sides, this.verdict, this.label);
     this.draw();
   }
