@@ -8,7 +8,7 @@
 import { make, setText } from "./dom.js";
 import { engineLacks, engineStatus, shortName } from "./engine.js";
 import { on } from "./hub.js";
-import { problemText } from "./server.js";
+import { withId } from "./server.js";
 import { count, currentLanguage, say, sayCount } from "./texts.js";
 
 /** @type {Array<"single" | "together">} */
@@ -95,7 +95,7 @@ function longest({ phase, prompts, length, single, together }) {
 
 /** @param {Comparison} comparison */
 function verdict({ phase, factor, error }) {
-  if (error) return problemText(error);
+  if (error) return withId(say("kiosk.together.phase.failed"), error);
   if (factor === null) return say(`kiosk.together.phase.${phase}`);
   const n = new Intl.NumberFormat(currentLanguage(), { minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(factor);
   return say("kiosk.together.factor", { n });
@@ -106,7 +106,7 @@ function label({ phase, prompts, length, lanes, single, together, others }) {
   const { model, device } = engineStatus() ?? {};
   const sooner = phase === "done" && [...single.tokens, ...together.tokens].some((tokens) => tokens < length);
   const parts = [
-    say("kiosk.together.where", { model: shortName(model ?? ""), device: device ?? "" }),
+    say("kiosk.together.where", { model: shortName(model ?? ""), device: engineLacks("lanes") ? say("kiosk.elsewhere") : (device ?? "") }),
     ...(engineLacks("lanes") ? [] : [say("kiosk.together.lanes", { lanes: count(lanes) })]),
     say(sooner ? "kiosk.together.work.at_most" : "kiosk.together.work", { prompts: count(prompts.length), tokens: count(length) }),
   ];

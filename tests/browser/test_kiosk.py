@@ -342,7 +342,7 @@ def test_an_engine_that_dies_is_said_and_the_next_question_is_answered(browser: 
         told.script.starts.clear()
         told.script.killed.set()
         one.shows("answered")
-        expect(page.locator(".mark")).to_contain_text("engine", timeout=LONG)
+        expect(page.locator(".mark")).to_contain_text("could not be finished", timeout=LONG)
         expect(page.locator("kiosk-screen")).to_have_attribute("data-engine", "gone", timeout=LONG)
         expect(page.locator(".news")).to_be_visible()
         told.script.words = WORDS
