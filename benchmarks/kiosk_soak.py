@@ -4,7 +4,8 @@ Five kinds of visit take turns: an example and its answer; one in Korean, in hig
 the screen's keyboard; an answer that is stopped; the comparison. Four of five start over, one in five is wiped by the warning's
 end. Behind the app is the tests' engine without a model, so that hours of a hall pass in minutes. Printed ten times: JavaScript
 heap, DOM nodes and listeners after a collection, resident memory of this process (the server and what drives the browser), and
-what the server's maps hold between two visits. The first line is there to be compared with the last.
+what the server's maps hold between two visits. The first line is there to be compared with the last; the server's board, which
+remembers 5,000 requests and 60,000 steps at most, remembers a tenth of them here, so that it is full from the first line on.
 
     python -m benchmarks.kiosk_soak --visits 1000
 """
@@ -25,6 +26,7 @@ from tests import paced_engine
 from tests.browser.conftest import FLAGS, find_browser
 from tests.browser.kiosk_screen import LONG, Screen, screen
 from tests.paced_engine import ServedApp, kiosk_file, served_app
+from webui.batch import board, steps
 
 MB = 1e6
 
@@ -145,6 +147,8 @@ def main() -> None:
     began = time.monotonic()
     with pytest.MonkeyPatch.context() as patch, served_app(patch, "--kiosk", str(file)) as served, sync_playwright() as play:
         patch.setattr(paced_engine, "STEP", 0.002)
+        patch.setattr(board, "ENDED_AT_MOST", 500)
+        patch.setattr(steps, "TICKS_AT_MOST", 6000)
         served.script.words = "A token a step. "
         browser = play.chromium.launch(executable_path=path, args=FLAGS)
         with screen(browser, served) as one:

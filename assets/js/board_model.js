@@ -56,6 +56,11 @@ export class BoardModel {
   /** @type {Saved | null} */
   saved = null;
 
+  /** @param {number} kept  for how long an ended request is remembered, in ms */
+  constructor(kept = KEPT) {
+    this.kept = kept;
+  }
+
   /** @param {BoardFrame} frame @param {number} now */
   apply(frame, now) {
     if (frame.full) this.startOver(frame.epoch ?? "");
@@ -69,7 +74,7 @@ export class BoardModel {
     for (const row of frame.requests) this.put(row);
     for (const [id, tokens] of frame.tokens) this.count(id, tokens);
     this.steps.add(frame, this.engine?.buckets ?? false, this.requests);
-    this.forget(frame.t - KEPT);
+    this.forget(frame.t - this.kept);
   }
 
   /** A full frame tells everything again. Another server has another clock. @param {string} epoch */

@@ -6,7 +6,7 @@
  * @import {Change} from "./kiosk_state.js"
  */
 import { make, setText } from "./dom.js";
-import { engineReady, engineWords, modelWords, stageWords } from "./engine.js";
+import { engineLacks, engineReady, engineWords, modelWords, stageWords } from "./engine.js";
 import { on } from "./hub.js";
 import { Admin } from "./kiosk_admin.js";
 import { KioskBoard } from "./kiosk_board.js";
@@ -283,7 +283,7 @@ class KioskScreen extends HTMLElement {
   /** The engine, and what keeps it from answering. */
   drawNews() {
     const { engine, connected } = this.state;
-    setText(this.engineLine, [modelWords(), engineWords()].filter(Boolean).join(" · "));
+    setText(this.engineLine, [modelWords(), engineLacks("lanes") ? say("kiosk.elsewhere") : engineWords()].filter(Boolean).join(" · "));
     setText(this.news, connected ? (engine ? "" : say("kiosk.engine_gone", { stage: stageWords() })) : say("connection.lost"));
     if (this.news) this.news.hidden = connected && engine;
   }
@@ -341,9 +341,10 @@ class KioskScreen extends HTMLElement {
   }
 
   writing() {
-    if (this.settings.keyboard) return make("section", { class: "writing" }, this.field, this.keyboard.element);
+    const title = make("h1", {}, say("kiosk.ask"));
+    if (this.settings.keyboard) return make("section", { class: "writing" }, title, this.field, this.keyboard.element);
     const send = button(say("kiosk.send"), () => void this.ask(this.field.value), { class: "strong", "data-action": "send" });
-    return make("section", { class: "writing" }, this.field, send);
+    return make("section", { class: "writing" }, title, this.field, send);
   }
 }
 

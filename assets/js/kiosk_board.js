@@ -10,18 +10,20 @@ import { on } from "./hub.js";
 import { count, say } from "./texts.js";
 
 const LEGEND = ["waiting", "prefill", "decode", "other", "demo"];
+/** How much of the past the picture shows, in ms. What is older is of no use here. */
+const WINDOW = 30_000;
 /** Letters beside the conversation are so high: in the picture all is as much larger as letters are on the screen. */
 const LETTER = 22;
 
 export class KioskBoard {
-  model = new BoardModel();
+  model = new BoardModel(2 * WINDOW);
   view = new View(this.model);
   element = make("section", { class: "batch wall" });
 
   /** @param {() => number} letter  how high letters are now, in pixels */
   constructor(letter) {
     this.lanes = new Lanes(this.model, this.view, () => Math.max(1, letter() / LETTER));
-    this.view.window = 30_000;
+    this.view.window = WINDOW;
     this.lanes.canvas.tabIndex = -1;
     on("board", (frame) => {
       this.model.apply(frame, performance.now());

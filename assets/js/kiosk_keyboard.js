@@ -61,8 +61,8 @@ export class Keyboard {
         this.key("⌫", say("kiosk.key.erase"), () => this.erase(), { class: "wide" }, true),
       ),
       row(
-        this.key(signs ? say(`kiosk.key.${this.letters}`) : "123", say("kiosk.key.signs"), () => this.choose(signs ? this.letters : "signs"), { class: "wide" }),
-        this.key(say(`kiosk.key.${other}`), say("kiosk.key.language"), () => this.choose(other), { class: "wide", lang: other }),
+        this.switch(signs ? say(`kiosk.key.${this.letters}`) : "123", say("kiosk.key.signs"), signs ? this.letters : "signs"),
+        this.switch(say(`kiosk.key.${other}`), say("kiosk.key.language"), other),
         this.key(" ", say("kiosk.key.space"), () => this.put(" "), { class: "space" }),
         this.key(",", ",", () => this.put(",")),
         this.key(".", ".", () => this.put(".")),
@@ -87,6 +87,11 @@ export class Keyboard {
     // A finger acts as it lands; Enter and a screen reader only click.
     const click = (/** @type {Event} */ event) => /** @type {MouseEvent} */ (event).detail === 0 && act();
     return make("button", { type: "button", "aria-label": name, onpointerdown: press, onclick: click, ...attributes }, label);
+  }
+
+  /** A key to another layout, named by what stands on it and what it does. @param {string} label @param {string} name @param {Layout} layout */
+  switch(label, name, layout) {
+    return this.key(label, `${label}, ${name}`, () => this.choose(layout), { class: "wide" });
   }
 
   release() {

@@ -5,10 +5,11 @@
  *
  * @import {Message, MessagesEvent, TextEvent} from "./protocol.js"
  */
-import { make } from "./dom.js";
+import { make, setText } from "./dom.js";
 import { Follower } from "./follow.js";
 import { on } from "./hub.js";
 import { Answer } from "./message.js";
+import { withId } from "./server.js";
 import { say } from "./texts.js";
 
 /** Begins the names of what the page itself has put there; the server knows nothing of it. */
@@ -22,6 +23,9 @@ class PlainAnswer extends Answer {
   drawMark() {
     super.drawMark();
     this.mark?.querySelector("button")?.remove();
+    // Addresses and libraries' reasons are for the log: whoever stands here can but ask again.
+    const { end, error = null } = this.message;
+    if (end === "failed") setText(this.mark, withId(say("kiosk.failed"), error));
   }
 
   draw() {

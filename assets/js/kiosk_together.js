@@ -8,7 +8,7 @@
 import { make, setText } from "./dom.js";
 import { engineLacks, engineStatus, shortName } from "./engine.js";
 import { on } from "./hub.js";
-import { problemText } from "./server.js";
+import { withId } from "./server.js";
 import { count, currentLanguage, say, sayCount } from "./texts.js";
 
 /** @type {Array<"single" | "together">} */
@@ -17,7 +17,7 @@ const WAYS = ["single", "together"];
 const NOTHING = { tokens: [], spans: Array(8).fill(null), seconds: 0, rate: 0 };
 
 export class Together {
-  element = make("section", { class: "comparison" });
+  element = make("section", { class: "comparison", tabindex: 0 });
   /** @type {Comparison | null} */
   latest = null;
 
@@ -36,6 +36,7 @@ export class Together {
     this.verdict = make("p", { class: "verdict", role: "status" });
     this.label = make("p", { class: "fine" });
     const sides = make("div", { class: "sides" }, ...this.columns.map(({ element }) => element));
+    this.element.setAttribute("aria-label", say("kiosk.together.title"));
     this.element.replaceChildren(make("h1", {}, say("kiosk.together.title")), sides, this.verdict, this.label);
     this.draw();
   }
@@ -94,7 +95,7 @@ function longest({ phase, prompts, length, single, together }) {
 
 /** @param {Comparison} comparison */
 function verdict({ phase, factor, error }) {
-  if (error) return problemText(error);
+  if (error) return withId(say("kiosk.together.phase.failed"), error);
   if (factor === null) return say(`kiosk.together.phase.${phase}`);
   const n = new Intl.NumberFormat(currentLanguage(), { minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(factor);
   return say("kiosk.together.factor", { n });
@@ -105,7 +106,7 @@ function label({ phase, prompts, length, lanes, single, together, others }) {
   const { model, device } = engineStatus() ?? {};
   const sooner = phase === "done" && [...single.tokens, ...together.tokens].some((tokens) => tokens < length);
   const parts = [
-    say("kiosk.together.where", { model: shortName(model ?? ""), device: device ?? "" }),
+    say("kiosk.together.where", { model: shortName(model ?? ""), device: engineLacks("lanes") ? say("kiosk.elsewhere") : (device ?? "") }),
     ...(engineLacks("lanes") ? [] : [say("kiosk.together.lanes", { lanes: count(lanes) })]),
     say(sooner ? "kiosk.together.work.at_most" : "kiosk.together.work", { prompts: count(prompts.length), tokens: count(length) }),
   ];

@@ -25,8 +25,12 @@ export class Refused extends Error {
  */
 export function problemText(problem) {
   const key = `error.${problem.code}`;
-  const sentence = hasText(key) ? say(key, problem.params) : problem.message;
-  return problem.id ? say("error.with_id", { sentence, id: problem.id }) : sentence;
+  return withId(hasText(key) ? say(key, problem.params) : problem.message, problem);
+}
+
+/** A sentence about a problem, with the id that the log has too. @param {string} sentence @param {Problem | null} problem */
+export function withId(sentence, problem) {
+  return problem?.id ? say("error.with_id", { sentence, id: problem.id }) : sentence;
 }
 
 /** @typedef {{text: string, system: string, sampling: Partial<Sampling>}} Draft */

@@ -56,7 +56,8 @@ class Screen:
         """Touches keys of the keyboard on the screen, or uses one that is plugged in."""
         for key in keys:
             if self.by == "finger":
-                self.page.locator(".keys .space" if key == " " else f".keys button[aria-label='{key}']").tap(timeout=LONG)
+                named = f".keys button[aria-label='{key}'], .keys button[aria-label$=', {key}']"
+                self.page.locator(".keys .space" if key == " " else named).tap(timeout=LONG)
             else:
                 self.page.keyboard.type(key)
 

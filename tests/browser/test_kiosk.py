@@ -8,6 +8,7 @@ import logging
 import random
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -266,6 +267,24 @@ def test_hangul_is_written_on_the_screen(browser: Browser, told: ServedApp) -> N
         expect(field).to_have_value("닸가어a7")
 
 
+def test_a_screen_with_a_keyboard_of_its_own_is_brought_none(
+    browser: Browser, told: ServedApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kiosk = told.app.kiosk
+    assert kiosk is not None
+    monkeypatch.setattr(kiosk, "file", replace(kiosk.file, keyboard=False))
+    with screen(browser, told, by="keys") as one:
+        one.begin()
+        one.press("write")
+        one.shows("asking")
+        assert one.page.locator(".keyboard").count() == 0
+        expect(one.page.locator(".field")).to_have_attribute("inputmode", "text")
+        one.write("why?")
+        one.press("send")
+        one.shows("answered")
+        expect(one.page.locator(".bubble")).to_have_text("why?")
+
+
 def test_a_visit_is_wiped_after_a_warning_and_staying_is_one_touch(browser: Browser, told: ServedApp, by: Hand) -> None:
     with screen(browser, told, by=by, clock=True) as one:
         page = one.page
@@ -323,7 +342,7 @@ def test_an_engine_that_dies_is_said_and_the_next_question_is_answered(browser: 
         told.script.starts.clear()
         told.script.killed.set()
         one.shows("answered")
-        expect(page.locator(".mark")).to_contain_text("engine", timeout=LONG)
+        expect(page.locator(".mark")).to_contain_text("could not be finished", timeout=LONG)
         expect(page.locator("kiosk-screen")).to_have_attribute("data-engine", "gone", timeout=LONG)
         expect(page.locator(".news")).to_be_visible()
         told.script.words = WORDS
@@ -370,17 +389,24 @@ def test_a_stream_that_has_died_silently_is_opened_again(browser: Browser, told:
 def test_looks_and_corner_that_somebody_left_without_a_visit_go_back(browser: Browser, told: ServedApp) -> None:
     with screen(browser, told, clock=True) as one:
         body = one.page.locator("body")
-        for action in ("contrast", "large", "language"):
+        corner = one.page.locator(".admin")
+        open_corner(one)
+        one.page.keyboard.press("Escape")
+        expect(corner).to_be_hidden(timeout=LONG)
+        for action in ("contrast", "language"):
             one.press(action)
         open_corner(one)
         one.pass_time(40)
-        expect(one.page.locator(".admin")).to_be_visible()
-        expect(body).to_contain_class("large")
+        expect(corner).to_be_visible()
+        expect(body).to_contain_class("contrast")
         one.pass_time(30)
-        expect(one.page.locator(".admin")).to_be_hidden(timeout=LONG)
-        expect(body).not_to_contain_class("large", timeout=LONG)
-        expect(body).not_to_contain_class("contrast")
+        expect(corner).to_be_hidden(timeout=LONG)
+        expect(body).not_to_contain_class("contrast", timeout=LONG)
         expect(one.page.locator("html")).to_have_attribute("lang", "en", timeout=LONG)
+        one.press("large")
+        expect(body).to_contain_class("large")
+        one.pass_time(70)
+        expect(body).not_to_contain_class("large", timeout=LONG)
 
 
 def test_blocked_words_and_too_many_questions_are_answered_politely(browser: Browser, told: ServedApp) -> None:
@@ -550,14 +576,24 @@ SIZES = """() => [...document.querySelectorAll("button")].filter((button) => but
 
 
 def open_corner(one: Screen) -> None:
-    brand = one.page.locator(".brand")
-    brand.dispatch_event("pointerdown")
+    """Holds a finger on the title."""
+    box = one.page.locator(".brand").bounding_box()
+    assert box is not None
+    finger = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    session = one.page.context.new_cdp_session(one.page)
+    session.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [finger]})
     expect(one.page.locator(".admin")).to_be_visible(timeout=LONG)
+    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    session.detach()
 
 
 def test_a_long_press_and_the_pin_open_the_corner(browser: Browser, told: ServedApp) -> None:
     with screen(browser, told) as one:
         page = one.page
+        page.locator(".brand").tap()
+        page.wait_for_timeout(3500)
+        expect(page.locator(".admin")).to_be_hidden()
+        one.shows("attract")
         open_corner(one)
 
         def enter(pin: str) -> None:

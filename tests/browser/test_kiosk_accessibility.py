@@ -129,7 +129,7 @@ def _ask(one: Screen, walk: Walk) -> None:
     walk.look("streaming")
     one.press("stop")
     one.shows("answered")
-    expect(one.page.locator(".mark")).to_be_visible(timeout=LONG)
+    expect(one.page.locator(".mark:not([hidden])")).to_be_visible(timeout=LONG)
     walk.look("stopped")
     one.press("examples")
 
@@ -193,11 +193,11 @@ def _open_corner(one: Screen, walk: Walk) -> None:
 
 
 def test_two_fingers_zoom_until_the_visit_is_over(browser: Browser, told: ServedApp) -> None:
-    with screen(browser, told) as one:
+    with screen(browser, told, is_mobile=True) as one:
         one.begin()
         session = one.page.context.new_cdp_session(one.page)
         session.send("Input.synthesizePinchGesture", {"x": 900, "y": 500, "scaleFactor": 2.0, "gestureSourceType": "touch"})
-        one.page.wait_for_function("visualViewport.scale > 1.5", timeout=LONG)
+        one.page.wait_for_function("visualViewport.scale > 1.5", timeout=20_000)
         one.page.locator("[data-action=over]").evaluate("(button) => button.click()")
         one.shows("attract")
-        one.page.wait_for_function("visualViewport.scale === 1", timeout=LONG)
+        one.page.wait_for_function("visualViewport.scale === 1", timeout=20_000)
