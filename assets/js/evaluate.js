@@ -101,6 +101,8 @@ class ShownRun {
   timer = 0;
   shown = "";
   acts = "";
+  /** The state that the list of runs has of it. */
+  listed = "";
 
   async show() {
     clearTimeout(this.timer);
@@ -119,6 +121,8 @@ class ShownRun {
     if (id !== location.hash.slice(1)) return;
     if (!this.element.contains(this.body)) this.element.replaceChildren(section(run.name, this.state, this.bar, this.actions, this.body));
     this.draw(run);
+    if (this.listed !== run.progress.state) void runs.show();
+    this.listed = run.progress.state;
     const key = `${run.progress.state} ${run.progress.done}`;
     if (run.active && run.progress.state === "running") this.timer = setTimeout(() => void attempt(this.problem, () => this.look(id)), LOOK_EVERY);
     else if (run.active) this.timer = setTimeout(() => void attempt(this.problem, () => this.look(id)), 2 * LOOK_EVERY);
@@ -209,5 +213,8 @@ const thumbs = make("p", {}, make("a", { href: "api/feedback.jsonl", download: "
 const more = make("div", { class: "unprinted" }, new NewRun().build(), section(say("evaluate.runs"), runs.list, thumbs));
 openPage(say("evaluate.title"), make("p", { class: "lead" }, say("evaluate.words")), shown.element, more);
 const refresh = () => void Promise.all([shown.show(), runs.show()]);
-addEventListener("hashchange", refresh);
+addEventListener("hashchange", () => {
+  scrollTo(0, 0); // where the run is
+  refresh();
+});
 refresh();
