@@ -18,6 +18,7 @@ const SHOWN = 60;
 class NewRun {
   /** @type {{name: string, content: string} | null} */
   file = null;
+  unread = make("p", { class: "problem", role: "alert" });
   problem = make("p", { class: "problem", role: "alert" });
   preview = make("div", { class: "preview" });
   scores = make("div", { class: "scores" });
@@ -29,7 +30,7 @@ class NewRun {
 
   build() {
     const input = make("input", { type: "file", accept: ".jsonl,.csv,.json", id: "prompts" });
-    input.addEventListener("change", () => void attempt(this.problem, () => this.read(input.files?.[0])));
+    input.addEventListener("change", () => void attempt(this.unread, () => this.read(input.files?.[0])));
     this.start.disabled = true;
     const rubric = labelled(say("evaluate.rubric"), this.rubric);
     rubric.hidden = true;
@@ -38,6 +39,7 @@ class NewRun {
       say("evaluate.new"),
       make("p", { class: "note" }, say("evaluate.files")),
       labelled(say("evaluate.file"), input),
+      this.unread,
       this.preview,
       make("h3", {}, say("evaluate.variants")),
       this.editor.element,
@@ -55,6 +57,7 @@ class NewRun {
   async read(file) {
     this.file = null;
     this.start.disabled = true;
+    this.preview.replaceChildren();
     if (!file) return;
     const read = { name: file.name, content: await base64(file) };
     const preview = await previewPrompts(read);
