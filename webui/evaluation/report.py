@@ -204,7 +204,7 @@ def _judge(summary: Json) -> str:
         f"{judge['unreadable']} without a readable verdict (not counted). results.jsonl has all that it said."
     )
     rows = [[_text(each["winner"]), _text(each["loser"]), f"{each['wins']:g}"] for each in judge["wins"]]
-    return f"<h2>Judge</h2>\n<p>{counts}</p>\n" + _table(["preferred", "to", "times"], rows, 2)
+    return f"<h2>Judge</h2>\n<p>{counts}</p>\n" + (_table(["preferred", "to", "times"], rows, 2) if rows else "")
 
 
 def _latencies(summary: Json) -> str:
