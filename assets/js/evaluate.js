@@ -32,9 +32,8 @@ class NewRun {
     const input = make("input", { type: "file", accept: ".jsonl,.csv,.json", id: "prompts" });
     input.addEventListener("change", () => void attempt(this.unread, () => this.read(input.files?.[0])));
     this.start.disabled = true;
-    const rubric = labelled(say("evaluate.rubric"), this.rubric);
-    rubric.hidden = true;
-    this.judged.addEventListener("change", () => (rubric.hidden = !this.judged.checked));
+    const judging = make("div", { hidden: true }, labelled(say("evaluate.rubric"), this.rubric));
+    this.judged.addEventListener("change", () => (judging.hidden = !this.judged.checked));
     return section(
       say("evaluate.new"),
       make("p", { class: "note" }, say("evaluate.files")),
@@ -47,7 +46,7 @@ class NewRun {
       this.scores,
       make("div", { class: "numbers" }, labelled(say("evaluate.repeats"), this.repeats)),
       make("label", { class: "check" }, this.judged, say("evaluate.judge")),
-      rubric,
+      judging,
       make("p", {}, this.start),
       this.problem,
     );
