@@ -86,7 +86,7 @@ function verdict(pair) {
 
 /** @param {number} value */
 function signed(value) {
-  return `${value < 0 ? "−" : "+"}${score(Math.abs(value))}`;
+  return `${Number(value.toFixed(3)) < 0 ? "−" : "+"}${score(Math.abs(value))}`;
 }
 
 /** Rows x variants. */
