@@ -18,6 +18,7 @@ const SHOWN = 60;
 class NewRun {
   /** @type {{name: string, content: string} | null} */
   file = null;
+  unread = make("p", { class: "problem", role: "alert" });
   problem = make("p", { class: "problem", role: "alert" });
   preview = make("div", { class: "preview" });
   scores = make("div", { class: "scores" });
@@ -31,7 +32,7 @@ class NewRun {
 
   build() {
     const input = make("input", { type: "file", accept: ".jsonl,.csv,.json", id: "prompts" });
-    input.addEventListener("change", () => void attempt(this.problem, () => this.read(input.files?.[0])));
+    input.addEventListener("change", () => void attempt(this.unread, () => this.read(input.files?.[0])));
     this.start.disabled = true;
     const judging = make("div", { hidden: true }, this.judgesModel, labelled(say("evaluate.rubric"), this.rubric));
     this.judged.addEventListener("change", () => (judging.hidden = !this.judged.checked));
@@ -39,6 +40,7 @@ class NewRun {
       say("evaluate.new"),
       make("p", { class: "note" }, say("evaluate.files")),
       labelled(say("evaluate.file"), input),
+      this.unread,
       this.preview,
       make("h3", {}, say("evaluate.variants")),
       this.editor.element,
@@ -56,6 +58,7 @@ class NewRun {
   async read(file) {
     this.file = null;
     this.start.disabled = true;
+    this.preview.replaceChildren();
     if (!file) return;
     const read = { name: file.name, content: await base64(file) };
     const preview = await previewPrompts(read);
@@ -108,6 +111,8 @@ class ShownRun {
   timer = 0;
   shown = "";
   acts = "";
+  /** The state that the list of runs has of it. */
+  listed = "";
 
   async show() {
     clearTimeout(this.timer);
@@ -126,6 +131,8 @@ class ShownRun {
     if (id !== location.hash.slice(1)) return;
     if (!this.element.contains(this.body)) this.element.replaceChildren(section(run.name, this.state, this.bar, this.actions, this.body));
     this.draw(run);
+    if (this.listed !== run.progress.state) void runs.show();
+    this.listed = run.progress.state;
     const key = `${run.progress.state} ${run.progress.done}`;
     if (run.active && run.progress.state === "running") this.timer = setTimeout(() => void attempt(this.problem, () => this.look(id)), LOOK_EVERY);
     else if (run.active) this.timer = setTimeout(() => void attempt(this.problem, () => this.look(id)), 2 * LOOK_EVERY);
@@ -216,5 +223,8 @@ const thumbs = make("p", {}, make("a", { href: "api/feedback.jsonl", download: "
 const more = make("div", { class: "unprinted" }, new NewRun().build(), section(say("evaluate.runs"), runs.list, thumbs));
 openPage(say("evaluate.title"), make("p", { class: "lead" }, say("evaluate.words")), shown.element, more);
 const refresh = () => void Promise.all([shown.show(), runs.show()]);
-addEventListener("hashchange", refresh);
+addEventListener("hashchange", () => {
+  scrollTo(0, 0); // where the run is
+  refresh();
+});
 refresh();

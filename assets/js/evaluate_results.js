@@ -86,7 +86,7 @@ function verdict(pair) {
 
 /** @param {number} value */
 function signed(value) {
-  return `${value < 0 ? "−" : "+"}${score(Math.abs(value))}`;
+  return `${Number(value.toFixed(3)) < 0 ? "−" : "+"}${score(Math.abs(value))}`;
 }
 
 /** Rows x variants. */
@@ -235,9 +235,9 @@ class Answers {
     const show = () =>
       void attempt(this.problem, async () => {
         const { parts } = await compareAnswers(this.run.id, first.row, first.repeat, first.variant, second.variant);
+        if (parts.every(([kind]) => kind === "same")) return place.replaceChildren(make("p", { class: "note" }, say("evaluate.same")));
         const texts = parts.map(([kind, text]) => (kind === "same" ? text : make(kind === "gone" ? "del" : "ins", {}, text)));
-        const legend = parts.every(([kind]) => kind === "same") ? [say("evaluate.same")] : [make("del", {}, first.variant), " → ", make("ins", {}, second.variant)];
-        place.replaceChildren(make("p", { class: "note" }, ...legend), ...texts);
+        place.replaceChildren(make("p", { class: "note" }, make("del", {}, first.variant), " → ", make("ins", {}, second.variant)), ...texts);
       });
     return make("div", {}, button(say("evaluate.diff"), show, { class: "quiet diff-button" }), place);
   }

@@ -24,7 +24,7 @@ from webui.evaluation.folder import CONCURRENCY, WARM_UP, Folder, Plan, checked_
 from webui.evaluation.judge import RUBRIC, Judge
 from webui.evaluation.prompts import Prompts, read_path
 from webui.evaluation.provenance import engine_provenance, fingerprint
-from webui.evaluation.report import said
+from webui.evaluation.report import said, signed
 from webui.evaluation.runs import Ask, Journal, Progress, Run
 from webui.evaluation.scores import SCORES, fitting
 from webui.evaluation.variants import Variant, checked, read_variant
@@ -245,7 +245,7 @@ def _finish(folder: Folder) -> int:
     for name, settings in summary["unheeded"].items():
         print(f"{name}: its engine does not heed {', '.join(settings)}")
     for pair in summary["pairs"]:
-        difference = f"{pair['mean']:+.3f}{_interval(pair)}, p={pair['p']:.4f}"
+        difference = f"{signed(pair['mean'])}{_interval(pair)}, p={pair['p']:.4f}"
         print(f"{pair['first']} − {pair['second']}, {pair['score']}: {difference}: {said(pair)}")
     print(f"Reports: {folder.path / 'report.html'}, summary.csv and results.jsonl beside it")
     return 1 if any(each["failed"] or not each["asked"] for each in summary["variants"].values()) else 0

@@ -117,6 +117,11 @@ def said(pair: Json) -> str:
     return f"{pair['first']} higher" if pair["mean"] > 0 else f"{pair['second']} higher"
 
 
+def signed(difference: float) -> str:
+    """With three places; what is 0 in them has a plus."""
+    return f"{round(difference, 3) + 0.0:+.3f}"
+
+
 def html(results: Results, summary: Json, provenance: Json) -> bytes:
     """The page. Without a script, and with a policy by which a browser loads nothing."""
     title = _text(provenance["plan"]["name"] or "Evaluation")
@@ -177,10 +182,10 @@ def _differences(summary: Json) -> str:
         return ""
     rows = []
     for pair in summary["pairs"]:
-        interval = "–" if pair["low"] is None else f"{pair['low']:+.3f} to {pair['high']:+.3f}"
+        interval = "–" if pair["low"] is None else f"{signed(pair['low'])} to {signed(pair['high'])}"
         names = f"{_text(pair['first'])} − {_text(pair['second'])}"
         rows.append(
-            [names, _text(said(pair)), pair["score"], f"{pair['mean']:+.3f}", interval, f"{pair['p']:.4f}", str(pair["n"])]
+            [names, _text(said(pair)), pair["score"], signed(pair["mean"]), interval, f"{pair['p']:.4f}", str(pair["n"])]
         )
     text = "Paired by row; p of a permutation test, not corrected for how many comparisons there are."
     return f"<h2>Differences</h2>\n<p>{text}</p>\n" + _table(
@@ -204,7 +209,7 @@ def _judge(summary: Json) -> str:
         f"{judge['unreadable']} without a readable verdict (not counted). results.jsonl has all that it said."
     )
     rows = [[_text(each["winner"]), _text(each["loser"]), f"{each['wins']:g}"] for each in judge["wins"]]
-    return f"<h2>Judge</h2>\n<p>{counts}</p>\n" + _table(["preferred", "to", "times"], rows, 2)
+    return f"<h2>Judge</h2>\n<p>{counts}</p>\n" + (_table(["preferred", "to", "times"], rows, 2) if rows else "")
 
 
 def _latencies(summary: Json) -> str:

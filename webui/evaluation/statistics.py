@@ -96,8 +96,8 @@ def difference(first: Sequence[float], second: Sequence[float]) -> Difference | 
         return None
     low, high = _interval(pairs, -1.0, 1.0)
     p = _permutation(first, second) if len(pairs) >= AT_LEAST and any(pairs) else 1.0
-    shown = p < 1 - CONFIDENCE and low is not None and high is not None and not low <= 0 <= high
-    return Difference(len(pairs), math.fsum(pairs) / len(pairs), low, high, p, shown)
+    beside_zero = low is not None and high is not None and (low > SAME or high < -SAME)
+    return Difference(len(pairs), math.fsum(pairs) / len(pairs), low, high, p, shown=p < 1 - CONFIDENCE and beside_zero)
 
 
 def _permutation(first: Sequence[float], second: Sequence[float]) -> float:
