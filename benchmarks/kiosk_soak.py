@@ -6,13 +6,17 @@ end. Behind the app is the tests' engine without a model, so that hours of a hal
 heap, DOM nodes and listeners after a collection, resident memory of this process (the server and what drives the browser), and
 what the server's maps hold between two visits. The first line is there to be compared with the last; the server's board, which
 remembers 5,000 requests and 60,000 steps at most, remembers a tenth of them here, so that it is full from the first line on.
+Python's memory holds Playwright's record of all requests too; `--without-browser` asks the server's routes instead, so that its
+own memory is seen, and counts what there is of the app's objects.
 
     python -m benchmarks.kiosk_soak --visits 1000
+    python -m benchmarks.kiosk_soak --visits 1000 --without-browser
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gc
 import tempfile
 import time
@@ -26,9 +30,12 @@ from tests import paced_engine
 from tests.browser.conftest import FLAGS, find_browser
 from tests.browser.kiosk_screen import LONG, Screen, screen
 from tests.paced_engine import ServedApp, kiosk_file, served_app
+from tests.unit.test_kiosk_server import screens
 from webui.batch import board, steps
+from webui.channel import Mailbox
 
 MB = 1e6
+WORDS = "A token a step. "
 
 
 def page_figures(page: Page) -> tuple[float, int, int]:
@@ -133,25 +140,61 @@ def compare(one: Screen, number: int) -> None:
 KINDS = (ask_and_read, change_the_looks, write, stop_and_leave, compare)
 
 
+def short_memory(patch: pytest.MonkeyPatch) -> None:
+    """A quick engine, and a board that is soon full."""
+    patch.setattr(paced_engine, "STEP", 0.002)
+    patch.setattr(board, "ENDED_AT_MOST", 500)
+    patch.setattr(steps, "TICKS_AT_MOST", 6000)
+
+
+async def without_browser(visits: int, file: Path) -> None:
+    """The visits as requests to the server: a question, every fifth time a comparison too."""
+    print(f"{'visits':>7} {'python MB':>9} {'objects of the app':>18}")
+    with pytest.MonkeyPatch.context() as patch:
+        short_memory(patch)
+        async with screens(patch, file) as one:
+            one.script.words = WORDS
+            for number in range(1, visits + 1):
+                one.events = Mailbox()
+                await one.begin()
+                await one.ask()
+                await one.answered()
+                if number % 5 == 0:
+                    await one.post("together", language="en")
+                    await one.until(lambda: not one.kiosk.together.running)
+                await one.end()
+                one.script.prompts.clear()
+                if number % max(1, visits // 10) == 0:
+                    gc.collect()
+                    objects = sum(type(each).__module__.startswith("webui.") for each in gc.get_objects())
+                    print(f"{number:>7} {psutil.Process().memory_info().rss / MB:>9.1f} {objects:>18}", flush=True)
+
+
 def main() -> None:
     """Runs the visits and prints what has grown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--visits", type=int, default=1000)
-    visits = parser.parse_args().visits
-    folder = Path(tempfile.mkdtemp())
-    file = kiosk_file(folder, requests_per_minute="100000", attract_requests="0", together_tokens="8")
+    parser.add_argument("--without-browser", action="store_true")
+    arguments = parser.parse_args()
+    file = kiosk_file(Path(tempfile.mkdtemp()), requests_per_minute="100000", attract_requests="0", together_tokens="8")
+    if arguments.without_browser:
+        asyncio.run(without_browser(arguments.visits, file))
+    else:
+        with_browser(arguments.visits, file)
+
+
+def with_browser(visits: int, file: Path) -> None:
+    """The visits by finger."""
     path = find_browser()
     if path is None:
         raise SystemExit("Chromium, Chrome or Edge is wanted.")
     print(f"{'visits':>7} {'heap MB':>9} {'nodes':>6} {'listeners':>10} {'python MB':>9} {'held':>5} {'seconds':>8}")
     began = time.monotonic()
-    with pytest.MonkeyPatch.context() as patch, served_app(patch, "--kiosk", str(file)) as served, sync_playwright() as play:
-        patch.setattr(paced_engine, "STEP", 0.002)
-        patch.setattr(board, "ENDED_AT_MOST", 500)
-        patch.setattr(steps, "TICKS_AT_MOST", 6000)
-        served.script.words = "A token a step. "
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as play:
+        short_memory(patch)
         browser = play.chromium.launch(executable_path=path, args=FLAGS)
-        with screen(browser, served) as one:
+        with served_app(patch, "--kiosk", str(file)) as served, screen(browser, served) as one:
+            served.script.words = WORDS
             for number in range(1, visits + 1):
                 visit(one, number)
                 served.script.prompts.clear()

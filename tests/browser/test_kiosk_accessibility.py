@@ -1,4 +1,4 @@
-"""Everybody can use the kiosk: axe-core on every screen and state, in high contrast and at 200 % too; two fingers zoom."""
+"""Everybody can use the kiosk: axe-core on every screen and state, in high contrast and at 200 % too."""
 
 from __future__ import annotations
 
@@ -190,14 +190,3 @@ def _open_corner(one: Screen, walk: Walk) -> None:
     walk.look("corner: status")
     one.page.locator(".admin .card > button").tap(timeout=LONG)
     expect(one.page.locator(".admin")).to_be_hidden(timeout=LONG)
-
-
-def test_two_fingers_zoom_until_the_visit_is_over(browser: Browser, told: ServedApp) -> None:
-    with screen(browser, told, is_mobile=True) as one:
-        one.begin()
-        session = one.page.context.new_cdp_session(one.page)
-        session.send("Input.synthesizePinchGesture", {"x": 900, "y": 500, "scaleFactor": 2.0, "gestureSourceType": "touch"})
-        one.page.wait_for_function("visualViewport.scale > 1.5", timeout=20_000)
-        one.page.locator("[data-action=over]").evaluate("(button) => button.click()")
-        one.shows("attract")
-        one.page.wait_for_function("visualViewport.scale === 1", timeout=20_000)
