@@ -142,9 +142,10 @@ def test_axe_finds_nothing_on_the_light_page(echo_visit: Visiting, size: dict[st
     visitor = echo_visit(viewport=size, color_scheme=scheme)
     page = visitor.context.new_page()
     page.route(f"{visitor.url}/", lambda route: route.fulfill(path=ROOT / "assets" / "loading.html"))
+    status: dict[str, Any] = {"page": False}
+    page.route("**/api/status", lambda route: route.fulfill(json=status))
     for stage, words in (("warming", "warming up the engine"), ("failed", "No model is there.")):
-        status = {"stage": stage, "page": False, "error": {"message": words}}
-        page.route("**/api/status", lambda route, status=status: route.fulfill(json=status))
+        status |= {"stage": stage, "error": {"message": words}}
         page.goto(f"{visitor.url}/")
         expect(page.locator("#words")).to_have_text(words)
         assert violations(page) == []
