@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,7 +126,7 @@ def test_two_engines_are_compared_and_evaluated(browser: Browser, tmp_path: Path
         page.locator("#ask").click()
         page.locator("[data-choice=tie]").click()
         for name in ("here", "there"):
-            expect(page.locator(".sides article", has_text=f"{name}'s · rule 1.0")).to_have_count(1)
+            expect(page.locator(".sides .note", has_text=re.compile(rf"^{name}'s · rule 1\.0"))).to_have_count(1)
         names.nth(0).fill("changed")
         models.nth(0).select_option("there")
         page.goto(url + "evaluate")
