@@ -61,7 +61,7 @@ class Internal(WebuiError):
 
 
 class Refusal(WebuiError):
-    """What whoever asked can mend: by asking otherwise, or later. Nobody has to look for it in the log."""
+    """What whoever asked can mend by asking otherwise. Nobody has to look for it in the log."""
 
     http_status = 400
 
@@ -97,7 +97,7 @@ class MessageNotFound(Refusal):
     sentence = "There is no such message in this conversation. Reload the page and try again."
 
 
-class MessageTooLong(Refusal):
+class MessageTooLong(WebuiError):
     code = "message_too_long"
     http_status = 413
     sentence = "The message needs {used} tokens with its system prompt; the model reads at most {total}. Shorten it."
@@ -121,7 +121,7 @@ class TooManyRequests(Refusal):
     sentence = "{running} requests of yours are running already; {limit} at once is the limit. Try again when one has ended."
 
 
-class QueueFull(Refusal):
+class QueueFull(WebuiError):
     code = "queue_full"
     http_status = 503
     sentence = "{waiting} requests are waiting already, and no more are taken in. Try again in a moment."
@@ -240,19 +240,19 @@ class PinLocked(Refusal):
     sentence = "There were too many wrong tries. Try again in {seconds} s."
 
 
-class ShuttingDown(Refusal):
+class ShuttingDown(WebuiError):
     code = "shutting_down"
     http_status = 503
     sentence = "The server is shutting down. Try again in a minute."
 
 
-class EngineNotReady(Refusal):
+class EngineNotReady(WebuiError):
     code = "engine_not_ready"
     http_status = 503
     sentence = "The engine is still starting."
 
 
-class EngineRestarting(Refusal):
+class EngineRestarting(WebuiError):
     code = "engine_restarting"
     http_status = 503
     sentence = "The engine stopped and is being started again. Try again in half a minute."

@@ -17,6 +17,7 @@ from webui.errors import (
     EngineNotReady,
     EngineRestarting,
     Internal,
+    MessageTooLong,
     NoApiHere,
     QueueFull,
     Refusal,
@@ -26,7 +27,6 @@ from webui.errors import (
 
 log = logging.getLogger("test")
 
-LATER = (EngineNotReady, EngineRestarting, QueueFull, ShuttingDown)  # 503, and asking again helps
 NEVER = (CannotContinue, NoApiHere)  # 501
 
 
@@ -52,9 +52,14 @@ def test_a_refusal_bears_no_id_and_repeats_nobodys_words_in_the_log(caplog: pyte
 
 @pytest.mark.parametrize("kind", every_kind(), ids=lambda kind: kind.code)
 def test_whoever_asked_can_mend_what_has_a_status_of_theirs(kind: type[WebuiError]) -> None:
-    can = kind in (*LATER, *NEVER) or (kind.http_status < 500 and kind is not BadSetting)
+    can = kind in NEVER or (kind.http_status < 500 and kind not in (BadSetting, MessageTooLong))
     assert issubclass(kind, Refusal) == can
     assert not (issubclass(kind, Refusal) and kind.passing), "what is tried again by itself is the operator's"
+
+
+@pytest.mark.parametrize("kind", [EngineNotReady, EngineRestarting, QueueFull, ShuttingDown, MessageTooLong])
+def test_that_it_is_starting_busy_or_full_bears_an_id(kind: type[WebuiError]) -> None:
+    assert not issubclass(kind, Refusal)
 
 
 async def test_an_answer_that_fails_says_the_id_that_the_log_has(caplog: pytest.LogCaptureFixture) -> None:
