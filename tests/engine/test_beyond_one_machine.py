@@ -126,7 +126,9 @@ async def load(tabs: list[Tab], url: str, pages: list[AppProcess], engines: tupl
         return watched and all(engine.status()["requests"]["running"] > 0 for engine in engines)
 
     while len(tabs) < 4 or not await asyncio.to_thread(spread):
-        assert len(tabs) < TABS_AT_MOST, [page.status()["requests"] for page in pages]
+        if len(tabs) == TABS_AT_MOST:
+            await until(spread)
+            return
         one = await Tab(url).open()
         tabs.append(one)
         id = await one.send(STORY, **LONG)
