@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 
 from tests.told_app import HASH, HTML, PrefixProxy, house, log_in, served, users_file
 from webui.errors import BadSetting
-from webui.server.process import check_certificate
+from webui.server.process import check_certificate, server_config
 from webui.settings import Settings, load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -186,3 +186,11 @@ async def test_everything_stands_under_the_path_of_a_proxy(monkeypatch: pytest.M
             assert (await client.get(path)).status_code == 404, path
         async with client.stream("GET", "/api/stream?board=1") as stream:
             assert (await anext(stream.aiter_lines())).startswith("retry")
+
+
+async def _nothing(*_: Any) -> None: ...
+
+
+def test_an_idle_connection_is_closed_by_the_proxy_and_not_under_its_request() -> None:
+    nginx_keeps = 60  # seconds: its upstream keepalive_timeout, unless told otherwise
+    assert server_config(_nothing, Settings()).timeout_keep_alive > nginx_keeps

@@ -31,6 +31,9 @@ from webui.settings import Settings
 
 log = logging.getLogger(__name__)
 
+# Longer than the usual proxies keep an idle connection (nginx: 60 s), so that they close it: a request that they send into one
+# that the server is just closing is lost.
+KEEP_IDLE_FOR = 75  # seconds
 CLOSE_CONNECTIONS_WITHIN = 2  # seconds, once every stream has been ended
 DEAD_PEER_AFTER = 20_000  # milliseconds without an acknowledgement after which a connection counts as gone
 CHILDREN_END_WITHIN = 3.0  # seconds
@@ -93,6 +96,7 @@ def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         lifespan="off",
         ws="none",
         root_path=settings.root_path,
+        timeout_keep_alive=KEEP_IDLE_FOR,
         timeout_graceful_shutdown=CLOSE_CONNECTIONS_WITHIN,
         server_header=False,
         proxy_headers=False,  # the app knows which proxies to believe
