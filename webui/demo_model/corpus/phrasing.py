@@ -21,6 +21,8 @@ PARTICLES: dict[str, tuple[str, str]] = {
 }
 """Particle by its form after a final consonant: (after a consonant, after a vowel)."""
 
+_FORMS: dict[str, str] = {form: key for key in ("은", "이", "을", "과") for form in PARTICLES[key]}
+_PARTICLE_NEXT = re.compile(rf"[{''.join(_FORMS)}](?=[ ?.!,~\]|]|$)")
 _INNERMOST_CHOICE = re.compile(r"\[([^\[\]]*)\]")
 _SLOT = re.compile(r"\{([A-Za-z_.]+)(?::([가-힣]+))?\}")
 _LATIN_FINALS = ("l", "m", "n", "ng", "at", "ap", "ok", "ck")
@@ -58,7 +60,7 @@ def choose(template: str, rng: random.Random) -> str:
     """The template with one alternative taken at every choice."""
     while (found := _first_choice(template)) is not None:
         before, alternatives, after = found
-        template = before + rng.choice(alternatives) + after
+        template = _joined(before, rng.choice(alternatives), after)
     return " ".join(template.split(" ")).strip()
 
 
@@ -75,6 +77,15 @@ def fill(template: str, slots: Mapping[str, str]) -> str:
     return _SLOT.sub(text_of, template)
 
 
+def _joined(before: str, chosen: str, after: str) -> str:
+    """The three one after the other, with a particle that is chosen or follows fitted to the word before it."""
+    if chosen in _FORMS and before[-1:].isalnum() and not after[:1].isalnum():
+        return with_particle(before, _FORMS[chosen]) + after
+    if chosen[-1:].isalnum() and _PARTICLE_NEXT.match(after):
+        return before + with_particle(chosen, _FORMS[after[0]]) + after[1:]
+    return before + chosen + after
+
+
 @cache
 def variety(template: str) -> int:
     """How many alternatives the template names, as a rough measure of how many ways it can be said."""
@@ -84,6 +95,10 @@ def variety(template: str) -> int:
 def normalised(text: str) -> str:
     """The text without case, spacing and most punctuation, so that two ways to write the same phrasing compare equal."""
     return re.sub(r"[^0-9a-z가-힣+\-:\"]+", "", text.lower())
+
+
+def _either_form(particle: str) -> str:
+    return "(?:" + "|".join(PARTICLES[_FORMS.get(particle, particle)]) + ")"
 
 
 def matcher(template: str, slots: Mapping[str, str]) -> re.Pattern[str]:
@@ -100,9 +115,9 @@ def matcher(template: str, slots: Mapping[str, str]) -> re.Pattern[str]:
         elif (slot := _SLOT.match(rest)) is not None:
             name, particle = slot.group(1), slot.group(2)
             pattern += slots.get(name[0].lower() + name[1:], ".+?")
-            pattern += "(?:" + "|".join(PARTICLES[particle]) + ")" if particle else ""
+            pattern += _either_form(particle) if particle else ""
             rest = rest[slot.end() :]
         else:
-            pattern += re.escape(normalised(rest[0]))
+            pattern += _either_form(rest[0]) if rest[0] in _FORMS else re.escape(normalised(rest[0]))
             rest = rest[1:]
     return re.compile(pattern)
