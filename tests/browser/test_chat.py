@@ -48,7 +48,9 @@ def long_answer(page: Page, text: str) -> Locator:
 def written(page: Page) -> str:
     """The words of the last answer, finished and unfinished, without blanks and without what stands around them."""
     answer = page.locator(".message[data-role=assistant]").last
-    return "".join((answer.locator(".blocks").inner_text() + answer.locator(".tail").inner_text()).split())
+    # both at one moment: a paragraph goes from one to the other once it is finished
+    parts = answer.evaluate("answer => ['.blocks', '.tail'].map((part) => answer.querySelector(part).innerText)")
+    return "".join("".join(parts).split())
 
 
 def test_ask_and_read_the_answer_and_where_its_time_went(visit: Visiting) -> None:

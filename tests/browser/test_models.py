@@ -98,7 +98,7 @@ def test_the_model_that_is_chosen_answers(visit: Callable[..., Visit]) -> None:
     page = visit().tab()
     menu, status = page.locator("#model"), page.locator("#engine-status")
     answer = page.locator(".message[data-role=assistant]").last
-    assert menu.locator("option").all_text_contents() == ["here", "far", "nobody (not available)", LONG_NAME]
+    expect(menu.locator("option")).to_have_text(["here", "far", "nobody (not available)", LONG_NAME])
     expect(menu).to_have_value("here")
     ask(page, "Say this back")
     expect(answer).to_contain_text("Say this back")

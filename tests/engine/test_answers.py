@@ -41,7 +41,7 @@ async def at_most(app: AppProcess, requests: int) -> None:
 async def _requests(app: AppProcess, wanted: Callable[[dict[str, int]], bool]) -> None:
     seen: list[dict[str, int]] = []
     deadline = time.monotonic() + PATIENCE
-    async with httpx.AsyncClient(base_url=app.url, verify=False, headers=ONE_ANSWER) as client:
+    async with httpx.AsyncClient(base_url=app.url, verify=False, headers=ONE_ANSWER, timeout=PATIENCE) as client:
         while not seen or not wanted(seen[-1]):
             requests = (await client.get("/api/status")).json()["requests"]
             seen += [requests] if seen[-1:] != [requests] else []
