@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.http_thread import serving
 
 
 def answer(watts: float = 40.0, *, npus: int = 2) -> str:
@@ -54,11 +55,5 @@ class Answering(BaseHTTPRequestHandler):
 @contextmanager
 def running_exporter() -> Iterator[Exporter]:
     """One on a free port."""
-    with Exporter(("127.0.0.1", 0), Answering) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Exporter(("127.0.0.1", 0), Answering)) as server:
+        yield server

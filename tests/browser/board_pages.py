@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tests.browser.board_traffic import Traffic
+from tests.http_thread import serving
 from webui.ui.head import head, page
 from webui.ui.texts import ASSETS
 
@@ -139,11 +139,5 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def stage() -> Iterator[Stage]:
     """A stage that is open."""
-    with Stage() as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Stage()) as server:
+        yield server

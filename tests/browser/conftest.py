@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.app_process import ROOT, AppProcess
+from tests.paced_engine import WORDS, ServedApp
 
 BROWSERS = (
     *("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge", "msedge"),
@@ -123,3 +124,12 @@ def picture(name: str) -> Path:
     """Where a picture of this name goes; `test-results/` is not tracked."""
     PICTURES.mkdir(exist_ok=True)
     return PICTURES / f"{name}.png"
+
+
+@pytest.fixture
+def told(served: ServedApp) -> Iterator[ServedApp]:
+    """The app that a file of tests serves, its engine afterwards as it was at the start."""
+    yield served
+    served.script.words = WORDS
+    served.script.starts.set()
+    served.script.steps.set()

@@ -55,15 +55,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
         yield app
 
 
-@pytest.fixture
-def told(served: ServedApp) -> Iterator[ServedApp]:
-    """The app, its engine as it was at the start."""
-    yield served
-    served.script.words = WORDS
-    served.script.starts.set()
-    served.script.steps.set()
-
-
 @pytest.fixture(params=["finger", "keys"])
 def by(request: pytest.FixtureRequest) -> Hand:
     """How the screen is used."""

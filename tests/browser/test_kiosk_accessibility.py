@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.kiosk_screen import ENDLESS, LONG, Screen, screen
 from tests.browser.test_accessibility import EVERYTHING, Walk
-from tests.paced_engine import WORDS, ServedApp, kiosk_file, served_app
+from tests.paced_engine import ServedApp, kiosk_file, served_app
 from webui.kiosk.pin import hash_pin
 
 pytestmark = pytest.mark.browser
@@ -38,15 +38,6 @@ def served(folder: Path) -> Iterator[ServedApp]:
     )
     with pytest.MonkeyPatch.context() as patch, served_app(patch, "--kiosk", str(file)) as app:
         yield app
-
-
-@pytest.fixture
-def told(served: ServedApp) -> Iterator[ServedApp]:
-    """The app, its engine as it was at the start."""
-    yield served
-    served.script.words = WORDS
-    served.script.starts.set()
-    served.script.steps.set()
 
 
 def set_theme(told: ServedApp, folder: Path, theme: str) -> None:

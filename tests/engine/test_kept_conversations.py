@@ -17,6 +17,7 @@ import pytest
 from tests.app_process import running_app, tab
 from tests.conftest import ENDLESS, with_room
 from webui.data_folder import DATABASE, KEY
+from webui.markdown import render
 
 pytestmark = pytest.mark.engine
 
@@ -28,7 +29,7 @@ PATIENCE = 60.0  # seconds
 async def kept(data: Path, blocks: list[str]) -> None:
     """Waits until the database has what these blocks of a running answer were made from."""
     deadline = time.monotonic() + PATIENCE
-    while list(blocks_of(_text_of_running_answer(data)))[: len(blocks)] != blocks:
+    while list(render(_text_of_running_answer(data))[: len(blocks)]) != blocks:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.05)
 
