@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def matrix_precision(device: torch.device) -> torch.dtype:
-    """bfloat16 where the processor multiplies matrices of it fast, else float32."""
-    if device.type == "cpu":
-        return torch.bfloat16 if torch.cpu.get_capabilities().get("amx_bf16") else torch.float32
-    return torch.bfloat16
+    """bfloat16 where the processor has instructions that multiply it (there 4 to 10 times as fast), else float32."""
+    has = torch.cpu.get_capabilities()
+    fast = device.type != "cpu" or has.get("amx_bf16") or has.get("avx512_bf16")
+    return torch.bfloat16 if fast else torch.float32
 
 
 class Loss:
