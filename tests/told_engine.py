@@ -27,7 +27,7 @@ from webui.engines.base import EngineInfo, Piece, Priority, Report
 from webui.engines.registry import Backend, Registry
 from webui.errors import WebuiError
 from webui.history.keeper import History
-from webui.library import Chat
+from webui.open_chat import Chat
 from webui.prompt import Prompt
 from webui.server.chat_api import GUARD, ChatApi
 from webui.server.fronts import Front, Fronts

@@ -31,7 +31,8 @@ from webui.errors import (
     TurnRunning,
 )
 from webui.history.keeper import History
-from webui.library import Chat, Library
+from webui.library import Library
+from webui.open_chat import Chat
 from webui.prompt import Budget, Prompt, PromptBuilder, Tokenizer
 from webui.settings import Settings
 from webui.turns import Turn

@@ -12,7 +12,7 @@ from tests.app_process import GUARD, AppProcess
 from tests.browser.conftest import Visit
 from tests.browser.test_chat import answered, ask
 from tests.browser.test_sidebar import kept, ours
-from webui.library import RENDERED_AT_ONCE
+from webui.open_chat import RENDERED_AT_ONCE
 
 pytestmark = pytest.mark.browser
 

@@ -21,8 +21,8 @@ from webui.conversation import Conversation, Message
 from webui.kiosk.attract import NAME
 from webui.kiosk.kiosk import WRONG_PINS, Kiosk
 from webui.kiosk.pin import hash_pin
-from webui.library import Chat, Visitor
 from webui.markdown import render
+from webui.open_chat import Chat, Visitor
 from webui.server.app import App
 from webui.server.chat_api import GUARD
 from webui.server.kiosk_api import VisitEvents

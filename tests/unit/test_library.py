@@ -18,7 +18,7 @@ from webui.channel import Mailbox
 from webui.conversation import Sampling
 from webui.errors import BadInput, ChatNotFound
 from webui.history import keeper
-from webui.library import RENDERED_AT_ONCE
+from webui.open_chat import RENDERED_AT_ONCE
 from webui.server.stream import ChatEvents
 
 ME, YOU = "me", "you"

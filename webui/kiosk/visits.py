@@ -20,7 +20,7 @@ from webui.engines.supervisor import Supervisor
 from webui.errors import VisitOver
 from webui.kiosk.file import KioskFile
 from webui.kiosk.guard import Rules
-from webui.library import Chat
+from webui.open_chat import Chat
 from webui.turns import Turn
 
 log = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from webui.chats import Chats
 from webui.conversation import Sampling
 from webui.engines.registry import Backend
 from webui.errors import BadInput
-from webui.library import Chat
+from webui.open_chat import Chat
 from webui.server.fronts import Fronts
 from webui.server.stream import ChatEvents, TabStream
 

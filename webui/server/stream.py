@@ -20,7 +20,7 @@ from webui.batch.frames import Frames
 from webui.channel import Channel, Mailbox, encode
 from webui.engines.supervisor import Supervisor
 from webui.history.keeper import History
-from webui.library import RENDERED_AT_ONCE, Chat
+from webui.open_chat import RENDERED_AT_ONCE, Chat
 
 PING_EVERY = 15.0  # seconds; shorter than the idle time-out of the usual proxies (60 s)
 PING = b"event: ping\ndata: {}\n\n"  # no comment, so that a page can hear that the stream still lives
