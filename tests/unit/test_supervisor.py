@@ -81,6 +81,20 @@ async def test_an_engine_that_never_ran_is_not_tried_again(error: Exception) -> 
     await supervisor.stop()
 
 
+@pytest.mark.parametrize("error", [ModelNotFound(model="x"), RuntimeError("the device is not there yet")])
+async def test_unattended_even_one_that_never_ran_is_tried_again(error: Exception) -> None:
+    script = Script(error, error)
+    supervisor = Supervisor(script, unattended=True)
+    supervisor.start()
+    with pytest.raises((ModelNotFound, EngineFailed)):
+        await supervisor.ready()
+    assert supervisor.stage == "failed"
+    while supervisor.engine is None:
+        await asyncio.sleep(0.005)
+    assert supervisor.stage == "ready" and supervisor.status()["error"] is None and len(script.engines) == 1
+    await supervisor.stop()
+
+
 async def test_one_that_died_is_started_again_even_if_that_fails_at_first() -> None:
     script = Script(None, RuntimeError("still no memory"), ModelNotFound(model="gone for a moment"))
     seen: list[tuple[str, bool]] = []

@@ -111,7 +111,8 @@ class Registry:
     def _add(self, key: str, settings: Settings) -> Backend:
         backend = Backend(key, settings, Board(ids=self._request_ids))
         factory = self._kind(settings, backend.board, functools.partial(self._found, backend))
-        backend.supervisor = Supervisor(factory, lambda: self._on_change(backend))
+        unattended = settings.kiosk is not None
+        backend.supervisor = Supervisor(factory, lambda: self._on_change(backend), unattended=unattended)
         self._backends[key] = backend
         return backend
 

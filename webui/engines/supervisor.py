@@ -1,9 +1,9 @@
 """Keeps one engine running: starts it, says what it is doing, starts it again when it dies.
 
 An engine that never ran (a model that is not there, no memory) is not tried again by itself: the reason stands until
-somebody changes something. One that ran and died is restarted, after 1, 2, 4 … 30 seconds, and so is one whose error may pass
-(a server that does not answer); until it has, the error stands and whoever asks is told. It does not know what kind of engine
-it keeps, nor who waits for it.
+somebody changes something, unless nobody is there who could. One that ran and died is restarted, after 1, 2, 4 … 30 seconds,
+and so is one whose error may pass (a server that does not answer); until it has, the error stands and whoever asks is told. It
+does not know what kind of engine it keeps, nor who waits for it.
 """
 
 from __future__ import annotations
@@ -30,11 +30,15 @@ class Supervisor:
     Args:
         factory: starts an engine.
         on_change: called whenever `status` changed.
+        unattended: nobody looks after it, so even one that never ran is tried again.
     """
 
-    def __init__(self, factory: EngineFactory, on_change: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, factory: EngineFactory, on_change: Callable[[], None] = lambda: None, *, unattended: bool = False
+    ) -> None:
         self._factory = factory
         self._on_change = on_change
+        self._unattended = unattended
         self._engine: Engine | None = None
         self._ready = asyncio.Event()
         self._settled = asyncio.Event()  # ready, or failed for good
@@ -118,22 +122,12 @@ class Supervisor:
             await asyncio.sleep(pause)
 
     async def _started(self) -> bool:
-        """Starts the engine, repeatedly if one ran before; False if it cannot be started."""
+        """Starts the engine, repeatedly if that may help; False if it cannot be started."""
         while True:
             try:
                 self._engine = await self._factory(self._to)
-            except WebuiError as error:
-                if error.passing:
-                    self._fail(error)
-                elif not self.restarts:
-                    self._fail(error)
-                    return False
-                else:
-                    log.error("The engine could not be restarted: %s", error)
             except Exception as error:
-                log.exception("The engine could not be started.")
-                if not self.restarts:
-                    self._fail(EngineFailed(reason=str(error) or type(error).__name__))
+                if not self._may_be_tried_again(error):
                     return False
             else:
                 self.error = None
@@ -143,6 +137,17 @@ class Supervisor:
                 return True
             await asyncio.sleep(BACK_OFF[min(self.restarts, len(BACK_OFF) - 1)])
             self.restarts += 1
+
+    def _may_be_tried_again(self, error: Exception) -> bool:
+        """Tells everybody of a start that failed."""
+        if not isinstance(error, WebuiError):
+            log.error("The engine could not be started.", exc_info=error)
+            error = EngineFailed(reason=str(error) or type(error).__name__)
+        if error.passing or self.error is not None or not self.restarts:
+            self._fail(error)
+        else:
+            log.error("The engine could not be restarted: %s", error)
+        return error.passing or self._unattended or self.restarts > 0
 
     async def _until_dead(self) -> None:
         while self._engine is not None and self._engine.alive:
