@@ -13,12 +13,11 @@ import httpx
 import pytest
 
 from tests.app_process import GUARD, AppProcess, Tab, tab
-from tests.conftest import CONTEXT, ENDLESS, GRACE
+from tests.conftest import CONTEXT, ENDLESS, GRACE, PATIENCE
 
 pytestmark = pytest.mark.engine
 
 LONG = {"sampling": {"temperature": 1.0, "min_tokens": ENDLESS, "max_tokens": ENDLESS}}
-PATIENCE = 60.0  # seconds; a machine that does other things besides stands still for some of them
 ONE_ANSWER = {"connection": "close"}  # a connection that is kept may be closed just when the next question is asked
 STORY = "Tell me a long story about a fox."
 
@@ -84,7 +83,7 @@ async def test_what_is_streamed_is_what_is_kept(app: AppProcess) -> None:
         async with tab(app.url, client=one.client, chat=one.chat) as again:
             assert again.shown()[-1]["blocks"] == answer.blocks
             assert again.shown()[-1]["text"] == answer.text
-            again.client = httpx.AsyncClient()  # the shared client is the first tab's to close
+            again.client = httpx.AsyncClient(timeout=PATIENCE)  # the shared client is the first tab's to close
 
 
 async def test_an_answer_says_where_its_time_went(app: AppProcess) -> None:
@@ -274,7 +273,7 @@ async def test_bad_input_is_named_and_changes_nothing(app: AppProcess, body: dic
 
 
 async def test_nobody_reads_or_stops_anothers_conversation(app: AppProcess) -> None:
-    async with tab(app.url) as mine, httpx.AsyncClient(base_url=app.url, verify=False) as stranger:
+    async with tab(app.url) as mine, httpx.AsyncClient(base_url=app.url, verify=False, timeout=PATIENCE) as stranger:
         id = await mine.send("My secret word is canary-7391. " + STORY, **LONG)
         for path in ("stop", "messages", "regenerate", "version", "budget"):
             response = await stranger.post(f"/api/chats/{mine.chat}/{path}", json={}, headers=GUARD)
@@ -290,7 +289,7 @@ async def test_nobody_reads_or_stops_anothers_conversation(app: AppProcess) -> N
 
 
 async def test_another_origins_page_cannot_act_in_a_visitors_name(app: AppProcess) -> None:
-    async with httpx.AsyncClient(base_url=app.url, verify=False) as client:
+    async with httpx.AsyncClient(base_url=app.url, verify=False, timeout=PATIENCE) as client:
         response = await client.post(f"/api/chats/{'0' * 32}/messages", json={"text": "hi"})
     assert (response.status_code, response.json()["error"]["params"]["field"]) == (400, "x-batchat")
 
@@ -299,14 +298,14 @@ async def test_status_and_health(app: AppProcess) -> None:
     status = app.status()
     assert (status["stage"], status["lanes"], status["context"]) == ("ready", 4, CONTEXT)
     assert status["effective"]["max_num_seqs"] == 4 and status["versions"]["gradio"]
-    assert httpx.get(f"{app.url}/health").status_code == 200
+    assert httpx.get(f"{app.url}/health", timeout=PATIENCE).status_code == 200
 
 
 async def test_health_answers_while_the_engine_is_busy(app: AppProcess) -> None:
     tabs = await fill(app, 8)
     try:
         await busy(app, running=4, waiting=4)
-        async with httpx.AsyncClient(base_url=app.url, verify=False) as client:
+        async with httpx.AsyncClient(base_url=app.url, verify=False, timeout=PATIENCE) as client:
             for _ in range(10):
                 assert (await client.get("/health", timeout=PATIENCE)).status_code == 200
     finally:

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from tests.app_process import GUARD, ROOT, AppProcess, Tab, tab
-from tests.conftest import GRACE
+from tests.conftest import GRACE, PATIENCE
 from tests.engine.test_answers import LONG, STORY, busy, fill, idle, leave
 
 pytestmark = pytest.mark.engine
@@ -238,6 +238,6 @@ async def test_how_many_to_show_is_checked(app: AppProcess, body: dict[str, Any]
     async with client(app) as http:
         response = await http.post("/api/demo", json=body)
         assert (response.status_code, response.json()["error"]["params"]["field"]) == (400, "count")
-    async with httpx.AsyncClient(base_url=app.url) as stranger:
+    async with httpx.AsyncClient(base_url=app.url, timeout=PATIENCE) as stranger:
         assert (await stranger.post("/api/demo", json={"count": 4})).status_code == 400
         assert (await stranger.delete("/api/demo")).status_code == 400

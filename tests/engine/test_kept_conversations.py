@@ -15,15 +15,13 @@ import psutil
 import pytest
 
 from tests.app_process import running_app, tab
-from tests.conftest import ENDLESS, with_room
+from tests.conftest import ENDLESS, PATIENCE, with_room
 from webui.data_folder import DATABASE, KEY
 from webui.markdown import render
 
 pytestmark = pytest.mark.engine
 
 LONG = {"sampling": {"temperature": 1.0, "min_tokens": ENDLESS, "max_tokens": ENDLESS, "seed": 3}}
-
-PATIENCE = 60.0  # seconds
 
 
 async def kept(data: Path, blocks: list[str]) -> None:

@@ -19,13 +19,12 @@ import psutil
 import pytest
 
 from tests.app_process import ROOT, AppProcess, Tab, running_app, tab
-from tests.conftest import ENDLESS, with_room
+from tests.conftest import ENDLESS, PATIENCE, with_room
 
 pytestmark = pytest.mark.engine
 
 LONG = {"sampling": {"temperature": 1.0, "min_tokens": ENDLESS, "max_tokens": ENDLESS}}
 LONG_ENOUGH = {"sampling": {"temperature": 1.0, "min_tokens": 1900, "max_tokens": 1900}}
-PATIENCE = 60.0  # seconds
 
 
 def shared_memory(processes: list[psutil.Process]) -> set[Path]:
@@ -60,9 +59,9 @@ async def test_the_address_answers_within_two_seconds_and_says_what_is_loading(s
     # Counted in processor seconds of the app, which a busy machine does not stretch.
     assert psutil.Process(starting.process.pid).cpu_times().user < 2 or status["elapsed"] < 2
     assert status["stage"] in ("importing", "loading")
-    early = httpx.get(f"{starting.url}/v1/models")
+    early = httpx.get(f"{starting.url}/v1/models", timeout=PATIENCE)
     assert early.status_code == 503 and early.json()["error"]["code"] == "engine_not_ready"
-    assert httpx.get(f"{starting.url}/health").status_code == 503
+    assert httpx.get(f"{starting.url}/health", timeout=PATIENCE).status_code == 503
 
 
 async def test_a_message_sent_before_the_engine_is_ready_waits_and_is_answered(starting: AppProcess) -> None:
@@ -76,8 +75,8 @@ async def test_a_message_sent_before_the_engine_is_ready_waits_and_is_answered(s
         assert answer.end == "stop" and "A" in answer.text
         stages = [data["stage"] for kind, data in one.events if kind == "status"]
         assert [s for i, s in enumerate(stages) if s not in stages[:i]][-3:] == ["loading", "warming", "ready"]
-    assert httpx.get(f"{starting.url}/health").status_code == 200
-    assert "<gradio-app" in httpx.get(starting.url).text
+    assert httpx.get(f"{starting.url}/health", timeout=PATIENCE).status_code == 200
+    assert "<gradio-app" in httpx.get(starting.url, timeout=PATIENCE).text
 
 
 @pytest.mark.parametrize("victim", ["EngineCore"])
@@ -92,8 +91,8 @@ async def test_a_killed_engine_is_started_again(starting: AppProcess, victim: st
         assert answer.end == "failed" and len(answer.text) >= 20
         assert answer.error is not None and answer.error["code"] == "engine_stopped"
         waiting = await two.send("What is the last letter of English alphabets?", sampling={"temperature": 0})
-        assert httpx.get(f"{starting.url}/health").status_code == 503
-        refused = httpx.get(f"{starting.url}/v1/models")
+        assert httpx.get(f"{starting.url}/health", timeout=PATIENCE).status_code == 503
+        refused = httpx.get(f"{starting.url}/v1/models", timeout=PATIENCE)
         assert refused.status_code == 503 and refused.json()["error"]["code"] == "engine_restarting"
         answered = await two.answered(waiting)
         assert answered.end == "stop" and "Z" in answered.text
@@ -185,7 +184,7 @@ async def test_a_model_that_cannot_be_used_is_said_on_the_page_and_on_the_termin
         status = app.wait_for(lambda status: status["stage"] == "failed")
         assert status["error"]["code"] == code and said in status["error"]["message"]
         assert status["error"]["message"] in app.log.read_text()
-        assert httpx.get(f"{app.url}/health").status_code == 503
+        assert httpx.get(f"{app.url}/health", timeout=PATIENCE).status_code == 503
         async with tab(app.url) as one:
             answer = await one.answered(await one.send("Hello!"))
             assert answer.end == "failed" and answer.error is not None and answer.error["code"] == code

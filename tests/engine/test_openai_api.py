@@ -19,7 +19,7 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from tests.app_process import ROOT, AppProcess, Tab, tab
-from tests.conftest import CONTEXT, ENDLESS
+from tests.conftest import CONTEXT, ENDLESS, PATIENCE
 from tests.engine.test_answers import busy, idle
 from webui.server.api_requests import DROPPED, LENGTHS, MEDIA, REFUSED
 from webui.server.openai_api import ANSWERED, BLOCKED, OURS, PREFIXES
@@ -280,7 +280,7 @@ def test_every_path_of_vllms_is_allowed_or_blocked_by_name(app: AppProcess) -> N
     assert set(ANSWERED) <= paths and "/metrics" in paths
     known = {*ANSWERED, *OURS, *BLOCKED, "/health"}
     assert {path for path in paths if path not in known and not path.startswith(PREFIXES)} == set()
-    with httpx.Client(base_url=app.url) as client:
+    with httpx.Client(base_url=app.url, timeout=PATIENCE) as client:
         for path in sorted(paths - {*ANSWERED, *OURS, "/health"}):
             for method in ("GET", "POST"):
                 response = client.request(method, path, json={"prompt": "a"} if method == "POST" else None)

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.app_process import AppProcess, running_app, tab
-from tests.conftest import CONTEXT
+from tests.conftest import CONTEXT, PATIENCE
 from tests.engine.test_answers import LONG, STORY, busy, fill, idle, leave
 from tests.faulty_server import FaultyServer, event, streams
 
@@ -44,7 +44,7 @@ async def test_the_page_says_what_it_stands_before_and_what_it_cannot_know(app: 
     assert (status["device"], status["context"], status["lanes"]) == (f"{app.url}/v1", own["context"], 0)
     assert status["engine"] == own["engine"]
     assert set(status["cannot"]) == {"lanes", "api"} and status["ignored"] == []
-    async with httpx.AsyncClient(base_url=page.url) as client:
+    async with httpx.AsyncClient(base_url=page.url, timeout=PATIENCE) as client:
         assert (await client.get("/v1/models")).status_code == 501
 
 
