@@ -75,7 +75,7 @@ class AppProcess:
 
     def status(self) -> dict[str, Any]:
         """What `/api/status` says."""
-        return httpx.get(f"{self.url}/api/status", timeout=10).json()
+        return httpx.get(f"{self.url}/api/status", timeout=60).json()
 
     def wait_for(self, condition: Callable[[dict[str, Any]], bool], seconds: float = READY_WITHIN) -> dict[str, Any]:
         """Waits until the status meets a condition."""

@@ -371,8 +371,8 @@ def test_a_stream_that_has_died_silently_is_opened_again(browser: Browser, told:
         one.page.on("request", lambda request: opened.append(request.url) if "attract" in request.url else None)
         one.page.clock.run_for(25_000)
         assert opened == []
-        one.page.clock.run_for(21_000)  # in which the server could say nothing
-        one.page.wait_for_timeout(1000)
+        with one.page.expect_request(lambda request: "attract" in request.url, timeout=LONG):
+            one.page.clock.run_for(21_000)  # in which the server could say nothing
         assert len(opened) == 1
         expect(one.page.locator(".news")).to_be_hidden(timeout=LONG)
 

@@ -53,7 +53,7 @@ def starting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppProcess]:
 
 
 async def test_the_address_answers_within_two_seconds_and_says_what_is_loading(starting: AppProcess) -> None:
-    page = httpx.get(starting.url, timeout=10)
+    page = httpx.get(starting.url, timeout=PATIENCE)
     assert page.status_code == 200 and "api/status" in page.text
     status = starting.status()
     # Counted in processor seconds of the app, which a busy machine does not stretch.

@@ -131,7 +131,7 @@ def test_device_buckets_and_seed_at_every_size(
     page.evaluate("document.querySelector('batch-board').view.hold(Infinity)")  # the picture stands still
     page.wait_for_timeout(1500)  # with motion reduced one comes once a second
     three = page.evaluate(COLUMN)
-    assert page.evaluate(DRAWN, three)
+    page.wait_for_function(DRAWN, arg=three)
     box = page.locator("canvas.lanes").bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + three["x"], box["y"] + three["y"] - three["unit"])

@@ -97,7 +97,7 @@ class House:
         return await self.client.post(path, json=body, headers=headers, **options)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not condition():
                 await asyncio.sleep(0.01)
 
