@@ -75,9 +75,6 @@ SAY_WHY = ["-vv"]  # without it pip does not tell an index that wants an account
 # Commands of the app that run in one device's environment, whatever this machine has.
 DEVICE_OF_COMMAND = {"compile": "rbln"}
 
-# Commands of the app that say themselves what they take, with the standard library alone.
-TELLING = ("add-user", "compile")
-
 # --no-deps: the locks are complete. --only-binary: a missing build is said at once, not by a compiler in the end.
 # --no-compile: of 22,000 modules the first start imports 5,700. Measured on two cores: byte-compiling all takes 90 s of
 # an install, leaving it to the first start makes that 30 s longer. Only where Python is told to keep no bytecode
@@ -433,13 +430,13 @@ def explain(output, folder, code=1, home=None):
 
 def show_help(parser, rest):
     sys.path.insert(0, ROOT)
-    if rest[0] in TELLING:
+    from webui.settings import COMMANDS, command_line
+
+    if rest[0] in COMMANDS:
         from webui.__main__ import main as app
 
         return app(rest)
     parser.print_help()
-    from webui.settings import command_line
-
     print("\n---- the app ----\n")
     command_line().parse_args(rest)
 

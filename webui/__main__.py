@@ -52,9 +52,9 @@ def _command(name: str, arguments: list[str]) -> int:
 
         return pin.main(arguments)
     if name == "evaluate":
-        from webui.evaluation import command
+        from webui.evaluation import arguments as told
 
-        return command.main(arguments)
+        return told.main(arguments)
     from webui.demo_model import training
 
     return training.main(arguments)

@@ -46,7 +46,7 @@ def checkout(tmp_path: Path) -> Path:
         "import json, os, sys\nprint(json.dumps([os.getpid(), os.getcwd(), sys.argv[1:], sys.prefix]))\nsys.exit(7)\n"
     )
     (app / "settings.py").write_text(
-        "import argparse\n\n\ndef command_line():\n"
+        "import argparse\n\nCOMMANDS = {}\n\n\ndef command_line():\n"
         "    parser = argparse.ArgumentParser('app')\n    parser.add_argument('--port')\n    return parser\n"
     )
     shutil.copy(ROOT / "launch.py", tmp_path)
@@ -737,10 +737,22 @@ def test_compile_runs_in_the_rbln_environment_wherever_it_is_typed(launch: Modul
     assert launch.find_device("check") == launch.find_device()
 
 
-def test_the_help_of_compile_needs_nothing_installed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "flag"),
+    [
+        ("compile", "--max-seq-len"),
+        ("check", "--json"),
+        ("add-user", "--change-password"),
+        ("kiosk-pin", "PIN"),
+        ("evaluate", "--concurrency"),
+        ("export-triton", "--set"),
+        ("train-demo-model", "--steps"),
+    ],
+)
+def test_the_help_of_a_command_needs_nothing_installed(tmp_path: Path, command: str, flag: str) -> None:
     shutil.copy(ROOT / "launch.py", tmp_path)
     shutil.copytree(ROOT / "webui", tmp_path / "webui")
-    bare = [sys.executable, "-S", tmp_path / "launch.py", "compile", "--help"]
+    bare = [sys.executable, "-S", tmp_path / "launch.py", command, "--help"]
     answer = subprocess.run(bare, capture_output=True, text=True, env={"PATH": ""})
     assert answer.returncode == 0, answer.stderr
-    assert "--max-seq-len" in answer.stdout and not list(tmp_path.glob(".venv*"))
+    assert answer.stdout.startswith("usage:") and flag in answer.stdout and not list(tmp_path.glob(".venv*"))

@@ -292,8 +292,23 @@ def _defaults(settings: Settings) -> dict[str, Any]:
 
 
 def _configured_context(settings: Settings) -> int:
-    config = json.loads((Path(settings.model) / "config.json").read_text(encoding="utf-8"))
-    return int(config["max_position_embeddings"])
+    return int(_model_config(settings)["max_position_embeddings"])
+
+
+def _model_config(settings: Settings) -> dict[str, Any]:
+    """The model's config.json, from its folder or from the hub.
+
+    Raises:
+        OSError: if there is none, or the hub cannot be asked.
+        ValueError: if it is no JSON, or the hub has no such names.
+    """
+    file = Path(settings.model) / "config.json"
+    if not Path(settings.model).is_dir():
+        from huggingface_hub import hf_hub_download
+
+        file = Path(hf_hub_download(settings.model, "config.json", revision=settings.revision))
+    config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return config
 
 
 def _served_name(settings: Settings) -> str:
@@ -311,10 +326,10 @@ def _kv_cache_bytes(settings: Settings) -> int | None:
     """Room for every lane to hold a full context: 2 (key, value) x layers x KV heads x head size x 4 bytes per token.
 
     Returns:
-        bytes, at most KV_CACHE_SHARE of the free memory; None for a model whose folder does not say these numbers.
+        bytes, at most KV_CACHE_SHARE of the free memory; None for a model whose configuration does not say these numbers.
     """
     try:
-        config = json.loads((Path(settings.model) / "config.json").read_text(encoding="utf-8"))
+        config = _model_config(settings)
         heads = config["num_attention_heads"]
         per_token = 2 * 4 * config["num_hidden_layers"] * config.get("num_key_value_heads", heads)
         per_token *= config.get("head_dim") or config["hidden_size"] // heads

@@ -15,18 +15,17 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from webui.data_folder import NONE
 from webui.errors import UnknownModel, WebuiError
-from webui.evaluation.folder import CONCURRENCY, WARM_UP, Folder, Plan, checked_scores
+from webui.evaluation.folder import Folder, Plan, checked_scores
 from webui.evaluation.judge import RUBRIC, Judge
 from webui.evaluation.prompts import Prompts, read_path
 from webui.evaluation.provenance import engine_provenance, fingerprint
 from webui.evaluation.report import said, signed
 from webui.evaluation.runs import Ask, Journal, Progress, Run
-from webui.evaluation.scores import SCORES, fitting
+from webui.evaluation.scores import fitting
 from webui.evaluation.variants import Variant, checked, read_variant
 from webui.settings import Settings, load, with_values
 
@@ -38,14 +37,18 @@ SHOW_EVERY = 10.0  # seconds, where there is no terminal
 JUDGE = "judge"
 
 
-def main(arguments: Sequence[str]) -> int:
+def run(options: argparse.Namespace, rest: Sequence[str], arguments: Sequence[str]) -> int:
     """Runs the command.
+
+    Args:
+        options: what `arguments.py` read.
+        rest: settings of the app.
+        arguments: both as they were written, for the process that starts the next engine.
 
     Returns:
         0 if every row was answered, 1 if some were not or the run could not go on, 2 for arguments that make no sense,
         130 if it was interrupted.
     """
-    options, rest = _parser().parse_known_args(list(arguments))
     try:
         settings = load(rest)
         rows = read_path(options.prompts)
@@ -71,33 +74,6 @@ def main(arguments: Sequence[str]) -> int:
         print(f"{error}\nWhat was answered is kept; the same command goes on from here.", file=sys.stderr)
         return 1
     return _finish(folder)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python launch.py evaluate",
-        description="Asks a file of prompts of one variant or more, scores the answers and writes reports.",
-        epilog="All settings of the app may follow; a variant's own [engine] table goes before them.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("prompts", type=Path, help="JSONL or CSV, or saved conversations: a JSON file or a folder of them")
-    parser.add_argument("--variant", action="append", type=Path, required=True, metavar="FILE", help="TOML; give one for each")
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="FOLDER", help="for answers and reports; goes on if it is there"
-    )
-    parser.add_argument(
-        "--score", action="append", metavar="NAME", help=f"{', '.join(SCORES)}; not given: all that fit the rows"
-    )
-    parser.add_argument("--repeats", type=int, default=1, help="how often each row is asked (default: 1)")
-    parser.add_argument("--concurrency", type=int, default=CONCURRENCY, help=f"rows at once (default: {CONCURRENCY})")
-    warm_up = f"first answers of each variant that count in no latency (default: {WARM_UP})"
-    parser.add_argument("--warm-up", type=int, default=WARM_UP, help=warm_up)
-    parser.add_argument(
-        "--judge", type=Path, metavar="FILE", help="a variant that judges every pair of answers, in both orders"
-    )
-    parser.add_argument("--rubric", type=Path, metavar="FILE", help="what it judges by, as text")
-    parser.add_argument("--phase", type=int, default=0, help=argparse.SUPPRESS)
-    return parser
 
 
 def _without_phase(arguments: Sequence[str]) -> list[str]:

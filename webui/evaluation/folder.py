@@ -22,6 +22,7 @@ import orjson
 from webui.conversation import Sampling
 from webui.errors import BadInput
 from webui.evaluation import prompts, report
+from webui.evaluation.arguments import CONCURRENCY, WARM_UP
 from webui.evaluation.judge import RUBRIC, Judge
 from webui.evaluation.prompts import BadRow, Prompts, Row
 from webui.evaluation.provenance import app_provenance
@@ -31,8 +32,6 @@ from webui.evaluation.scores import SCORES, fitting
 from webui.evaluation.variants import GREEDY, Variant, checked
 
 REPEATS_AT_MOST = 100
-CONCURRENCY = 256  # rows on their way at once, unless told otherwise
-WARM_UP = 4  # of each variant's first answers, unless told otherwise
 REPORTS = {"results.jsonl": report.jsonl, "summary.csv": report.summary_csv, "report.html": report.html}
 
 

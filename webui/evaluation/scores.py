@@ -11,16 +11,18 @@ import re
 import unicodedata
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from webui.evaluation.prompts import Row
+if TYPE_CHECKING:
+    from webui.evaluation.prompts import Row
+
 
 REGEX_WITHIN = 1.0  # seconds that a regular expression may search
 _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _FENCE = re.compile(r"\s*```\w*\n(.*?)\n?```\s*", re.DOTALL)
 _WORD = re.compile(r"\w+")
 
-Score = Callable[[str, Row], float | None]
+Score = Callable[[str, "Row"], float | None]
 
 
 class Unscorable(Exception):

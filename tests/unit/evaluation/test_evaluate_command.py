@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from webui.errors import BadSetting, UnknownModel
-from webui.evaluation import command
+from webui.evaluation import arguments, command
 from webui.evaluation.folder import Folder, Plan
 from webui.evaluation.judge import Judge
 from webui.evaluation.provenance import fingerprint
@@ -61,7 +61,7 @@ def test_what_makes_no_sense_is_said_before_anything_starts(
     (tmp_path / "rows.jsonl").write_text('{"prompt": "x"}')
     (tmp_path / "a.toml").write_text("")
     paths = [str(tmp_path / "rows.jsonl"), "--variant", str(tmp_path / "a.toml"), "--out", str(tmp_path / "out")]
-    assert command.main([*paths, *more]) == 2
+    assert arguments.main([*paths, *more]) == 2
     assert named in capsys.readouterr().err
 
 
