@@ -275,6 +275,14 @@ class Conversation:
         self._note()
         return message
 
+    def extend(self, messages: Iterable[Message]) -> None:
+        """Puts many messages behind their parents, each as `add` does, in one go."""
+        for message in messages:
+            message.number = self._newest + 1
+            self._link(message)
+            self.heading.updated = message.created
+        self._note()
+
     def _link(self, message: Message) -> None:
         if message.parent is not None:
             self.message(message.parent)
@@ -341,6 +349,16 @@ class Conversation:
         self._chosen[parent] = siblings[version - 1]
         self._note()
         return self._messages[siblings[version - 1]]
+
+    def show(self, ids: Iterable[str]) -> None:
+        """Chooses each of these messages among its versions.
+
+        Raises:
+            MessageNotFound: if this conversation lacks one.
+        """
+        for id in ids:
+            self._chosen[self.message(id).parent] = id
+        self._note()
 
     def rename(self, title: str) -> None:
         """Gives it a title of the visitor's; an empty one brings its first words back."""

@@ -211,18 +211,19 @@ def _assembled(
         choices: as a heading has them, in the file's ids.
     """
     conversation = Conversation(secrets.token_hex(16), visitor)
-    by_id = {node.id: node for node in nodes}
-    for node in _parents_first(nodes, by_id):
+    taken: dict[str, Message] = {}  # node -> what it stands for: its own message, or the nearest above that is taken
+    messages: list[Message] = []
+    for node in _parents_first(nodes):
+        above = taken.get(node.parent) if node.parent else None
         if node.message is not None:
-            above = _taken_above(node, by_id)
             node.message.parent = above.id if above else None
-            conversation.add(node.message)
-    if shown in by_id:
-        _show(conversation, by_id[shown], by_id)
-    for child in (choices or {}).values():
-        chosen = by_id.get(child) if isinstance(child, str) else None
-        if chosen is not None and chosen.message is not None:
-            _choose(conversation, chosen.message)
+            messages.append(node.message)
+        if stands_for := node.message or above:
+            taken[node.id] = stands_for
+    conversation.extend(messages)
+    path = conversation.path(taken[shown].id) if shown in taken else []
+    chosen = (taken.get(child) for child in (choices or {}).values() if isinstance(child, str))
+    conversation.show(message.id for message in (*path, *chosen) if message is not None)
     if item.get("named") is True and isinstance(item.get("title"), str):
         conversation.rename(one_line(item["title"], TITLE_AT_MOST))
     heading: Heading = conversation.heading
@@ -231,37 +232,21 @@ def _assembled(
     return conversation
 
 
-def _parents_first(nodes: list[_Node], by_id: Mapping[str, _Node]) -> Iterator[_Node]:
-    """The nodes in the file's order, but each behind its parent; those of a circle are left out."""
+def _parents_first(nodes: list[_Node]) -> Iterator[_Node]:
+    """The nodes in the file's order, but each behind its parent; those of a circle, and what hangs below one, are left out."""
+    by_id = {node.id: node for node in nodes}
     given: set[str] = set()
+    walked: set[str] = set()  # whoever meets one of these that was not given has met a circle
     for node in nodes:
         line: list[_Node] = []
         at: _Node | None = node
-        while at is not None and at.id not in given and len(line) <= len(nodes):
+        while at is not None and at.id not in walked:
+            walked.add(at.id)
             line.append(at)
             at = by_id.get(at.parent) if at.parent else None
-        if len(line) <= len(nodes):
+        if at is None or at.id in given:
             given.update(each.id for each in line)
             yield from reversed(line)
-
-
-def _taken_above(node: _Node, by_id: Mapping[str, _Node]) -> Message | None:
-    """The nearest message above that is taken."""
-    at = by_id.get(node.parent) if node.parent else None
-    while at is not None and at.message is None:
-        at = by_id.get(at.parent) if at.parent else None
-    return at.message if at else None
-
-
-def _show(conversation: Conversation, node: _Node, by_id: Mapping[str, _Node]) -> None:
-    message = node.message or _taken_above(node, by_id)
-    for each in conversation.path(message.id) if message else ():
-        _choose(conversation, each)
-
-
-def _choose(conversation: Conversation, message: Message) -> None:
-    version, _ = conversation.versions(message.id)
-    conversation.choose(message.id, version)
 
 
 def _list(value: Any) -> list[Any]:

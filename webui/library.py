@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from webui.history.store import Purged
 
 CHATS_AT_MOST = 5000  # conversations in memory, all visitors together
+LOOK_AGAIN_AFTER = 1.0  # seconds, if none of so many could leave memory
 IDLE_FOR = 300.0  # seconds, and less than twice as many, until one that nobody needs leaves memory
 TITLE_AT_MOST = 200  # characters
 WORDS_AT_MOST = 8  # of one search
+TAKEN_IN_AT_ONCE = 1000  # messages of an imported conversation between two pauses in which others go on
 _CHAT_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -51,6 +53,7 @@ class Library:
         self._deleted: dict[str, tuple[Heading, Chat | None]] = {}
         self._catching_up: asyncio.Task[None] | None = None
         self._forgetting: asyncio.Task[None] | None = None
+        self._look_again_at = 0.0
         history.on_purged = self._purged
 
     # Opening
@@ -72,7 +75,7 @@ class Library:
 
     @contextlib.asynccontextmanager
     async def _visiting(self, name: str) -> AsyncIterator[Visitor]:
-        """The visitor, for one request that opens no conversation."""
+        """The visitor, for one request; who has no conversation open afterwards is forgotten."""
         visitor = await self.visitor(name)
         try:
             yield visitor
@@ -100,15 +103,15 @@ class Library:
         """
         if not _CHAT_ID.fullmatch(id):
             raise BadInput(field="chat", reason="32 hexadecimal digits are wanted")
-        visitor = await self.visitor(name)
-        chat = self._chats.get(id)
-        if chat is None and id not in self._deleted:
-            async with visitor.reading:
-                chat = self._chats.get(id) or await self._read(id, visitor)
-        if chat is None or chat.owner.name != name:
-            raise ChatNotFound()
-        chat.idle = False
-        return chat
+        async with self._visiting(name) as visitor:
+            chat = self._chats.get(id)
+            if chat is None and id not in self._deleted:
+                async with visitor.reading:
+                    chat = self._chats.get(id) or await self._read(id, visitor)
+            if chat is None or chat.owner.name != name:
+                raise ChatNotFound()
+            chat.idle = False
+            return chat
 
     async def _read(self, id: str, visitor: Visitor) -> Chat:
         unread = False
@@ -121,7 +124,8 @@ class Library:
             await asyncio.to_thread(_render_all, [message.text for message in newest if message.role == "assistant"])
         if id in self._chats:  # two visitors may ask for the same new id at once: the first has it
             return self._chats[id]
-        chat = self._add(kept or Conversation(id, visitor.name), visitor)
+        listed = visitor.headings.get(id) if unread else None
+        chat = self._add(kept or (Conversation.of(listed, ()) if listed else Conversation(id, visitor.name)), visitor)
         chat.unread = unread
         return chat
 
@@ -144,21 +148,28 @@ class Library:
     # Keeping
 
     def keep(self, chat: Chat, *messages: Message) -> None:
-        """Hands a conversation, and these of its messages, to the history, and tells the visitor's tabs of it."""
+        """Hands a conversation, and these of its messages, to the history, and tells the visitor's tabs of it.
+
+        One of which it is not known yet what is kept waits in memory until that has been read (`_join`).
+        """
         if chat.gone:
             return
-        heading = chat.conversation.heading
-        if heading.deleted is None:
-            chat.owner.headings[heading.id] = heading
-            self._tell(chat.owner, changed=[heading])
-        self._put(heading)
+        self._list(chat)
+        if not chat.unread:
+            self._put(chat.conversation.heading)
         for message in messages:
             self.keep_message(chat, message)
 
     def keep_message(self, chat: Chat, message: Message) -> None:
         """Hands a message to the history as it is now."""
-        if not chat.gone:
+        if not chat.gone and not chat.unread:
             self.history.put(SaveMessage(chat.conversation.id, chat.owner.name, replace(message)))
+
+    def _list(self, chat: Chat) -> None:
+        heading = chat.conversation.heading
+        if heading.deleted is None:
+            chat.owner.headings[heading.id] = heading
+            self._tell(chat.owner, changed=[heading])
 
     def _put(self, heading: Heading) -> None:
         self.history.put(SaveConversation(replace(heading)))
@@ -192,10 +203,10 @@ class Library:
         self.keep(chat)
 
     async def _listed(self, id: str, name: str) -> Chat:
-        visitor = await self.visitor(name)
-        if id not in visitor.headings:
-            raise ChatNotFound()
-        return await self.open(id, name)
+        async with self._visiting(name) as visitor:
+            if id not in visitor.headings:
+                raise ChatNotFound()
+            return await self.open(id, name)
 
     async def branch(self, chat: Chat, message: str, id: str) -> None:
         """Makes a conversation of its own that begins with the messages up to this one.
@@ -216,7 +227,12 @@ class Library:
         """Adds conversations that were read from a file."""
         async with self._visiting(name) as visitor:
             for conversation in conversations:
-                self.keep(self._add(conversation, visitor), *conversation)
+                chat, messages = self._add(conversation, visitor), list(conversation)
+                self.keep(chat)
+                for first in range(0, max(1, len(messages)), TAKEN_IN_AT_ONCE):
+                    await self.history.room(TAKEN_IN_AT_ONCE)
+                    for message in messages[first : first + TAKEN_IN_AT_ONCE]:
+                        self.keep_message(chat, message)
 
     async def whole_list(self, name: str) -> list[Conversation]:
         """Copies of all of a visitor's conversations, the latest first.
@@ -364,26 +380,31 @@ class Library:
             chat.unread = isinstance(error, HistoryUnavailable)
             return
         chat.unread = False
-        known = {message.id for message in chat.conversation}
+        said = list(chat.conversation)
+        known = {message.id for message in said}
         before = [message for message in kept or () if message.id not in known]
-        if not before:
-            return
-        newest = max(message.number for message in before)
-        for number, message in enumerate(chat.conversation, newest + 1):
-            message.number = number
-        heading = replace(chat.conversation.heading, choices={})
-        chat.conversation = Conversation.of(heading, [*before, *chat.conversation])
-        self.keep(chat, *chat.conversation)
-        chat.channel.publish("messages", chat.view())
+        if kept is not None and before:
+            for number, message in enumerate(said, max(message.number for message in before) + 1):
+                message.number = number
+            chat.conversation = Conversation.of(_joined(kept.heading, chat.conversation), [*before, *said])
+            chat.channel.publish("messages", chat.view())
+        if said:
+            self.keep(chat, *chat.conversation)
+        elif before:
+            self._list(chat)
 
     # Memory
 
     def _forget_oldest(self) -> None:
-        while len(self._chats) >= CHATS_AT_MOST:
-            idle = [chat for chat in self._chats.values() if self._can_be_forgotten(chat)]
-            if not idle:
-                return
-            self._forget(min(idle, key=lambda chat: chat.conversation.heading.updated))
+        over = len(self._chats) - CHATS_AT_MOST + 1
+        if over <= 0 or time.monotonic() < self._look_again_at:
+            return
+        forgettable = [chat for chat in self._chats.values() if self._can_be_forgotten(chat)]
+        forgettable.sort(key=lambda chat: chat.conversation.heading.updated)
+        for chat in forgettable[: over + CHATS_AT_MOST // 50]:  # some more, so that not every newcomer has all looked at
+            self._forget(chat)
+        if not forgettable:
+            self._look_again_at = time.monotonic() + LOOK_AGAIN_AFTER
 
     async def _forget_idle(self) -> None:
         """While there are conversations: those that nobody needs leave memory; the history has them."""
@@ -396,11 +417,13 @@ class Library:
                 chat.idle = True
 
     def _can_be_forgotten(self, chat: Chat) -> bool:
-        return chat.turn is None and not chat.held and not chat.channel.watchers and not self.history.is_behind(chat.owner.name)
+        needed = chat.turn is not None or chat.held or chat.asked or chat.channel.watchers
+        only_here = (chat.unread and len(chat.conversation)) or self.history.is_behind(chat.owner.name)
+        return not needed and not only_here
 
     def forget_if_unused(self, chat: Chat) -> None:
         """A conversation that nobody watches and nobody wrote in leaves nothing behind."""
-        used = len(chat.conversation) or chat.held or chat.channel.watchers
+        used = len(chat.conversation) or chat.held or chat.asked or chat.channel.watchers
         if not used and self._chats.get(chat.conversation.id) is chat:
             self._forget(chat)
 
@@ -418,6 +441,18 @@ class Library:
         deleted = any(heading.visitor == visitor.name for heading, _ in self._deleted.values())
         if not here and not deleted and self._visitors.get(visitor.name) is visitor:
             del self._visitors[visitor.name]
+
+
+def _joined(kept: Heading, now: Conversation) -> Heading:
+    """The heading of a conversation that was kept and went on while that could not be read."""
+    mine, answered = now.heading, {message.parent or "" for message in now}
+    choices = {parent: child for parent, child in kept.choices.items() if parent not in answered}
+    heading = replace(kept, choices=choices, pinned=kept.pinned or mine.pinned)
+    if mine.named:
+        heading.title, heading.named = mine.title, True
+    if len(now):
+        heading.updated = mine.updated
+    return heading
 
 
 def _render_all(texts: Sequence[str]) -> None:

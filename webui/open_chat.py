@@ -27,6 +27,7 @@ class Chat:
         unread: whether the history could not be asked what it has of this conversation.
         gone: whether it was deleted for good; nothing of it is kept any more.
         held: whether somebody goes on with it who may not be watching at the moment; it is not forgotten meanwhile.
+        asked: how many requests are busy with it.
         idle: whether nobody has needed it since the last look.
     """
 
@@ -39,6 +40,7 @@ class Chat:
         self.unread = False
         self.gone = False
         self.held = False
+        self.asked = 0
         self.idle = False
 
     def view(self, rendered: int = RENDERED_AT_ONCE) -> dict[str, Any]:

@@ -225,6 +225,8 @@ async def test_a_session_goes_on_while_it_is_used_and_ends_when_it_is_not(monkey
         now[0] += DAY / 2
         assert "set-cookie" not in (await browser.get("/api/status")).headers
         now[0] += 9 * DAY
+        asset = await browser.get(f"/assets/{PUBLIC[0]}/main.js", params={"v": "1"})
+        assert "public" in asset.headers["cache-control"] and "set-cookie" not in asset.headers
         renewed = await browser.get("/api/status")
         now[0] += DAY
         assert (await browser.get("/api/status")).status_code == 401

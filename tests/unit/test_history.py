@@ -293,6 +293,29 @@ async def test_the_keeper_deletes_what_is_too_old(database: Path | str) -> None:
     await history.close()
 
 
+async def test_what_is_deleted_just_after_something_else_goes_too(
+    database: Path | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "UNDO_WITHIN", 1.0)
+    gone: list[str] = []
+    history = History(database, on_purged=lambda purged: gone.extend(each.conversation for each in purged))
+    history.start()
+    both = talk("first"), talk("second")
+    for one in both:
+        put(history, one)
+    await settled(history)
+    for one in both:
+        one.heading.deleted = time.time()
+        put(history, one)
+        history.purge_soon()
+        await asyncio.sleep(1.2)
+    async with asyncio.timeout(60):
+        while len(gone) < 2:
+            await asyncio.sleep(0.01)
+    assert gone == [one.id for one in both]
+    await history.close()
+
+
 # When it fails
 
 

@@ -230,6 +230,46 @@ def test_any_json_is_read_or_refused_and_never_breaks(body: Any) -> None:
         exports.as_json([conversation])
 
 
+def chatgpt(parents: list[int | None], speaks: list[bool], shown: int = 0) -> bytes:
+    """A file of ChatGPT's whose nodes have these parents, by number; whoever does not speak has no message."""
+    said = {"author": {"role": "user"}, "content": {"content_type": "text", "parts": ["x"]}}
+    mapping = {
+        str(number): {"parent": None if parent is None else str(parent), "message": said if speaks[number] else None}
+        for number, parent in enumerate(parents)
+    }
+    return json.dumps([{"mapping": mapping, "current_node": str(shown)}]).encode()
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    parents=st.lists(st.none() | st.integers(0, 6), min_size=1, max_size=6),
+    speaks=st.lists(st.booleans(), min_size=6, max_size=6),
+    shown=st.integers(0, 6),
+)
+def test_a_file_that_goes_in_circles_is_read_to_its_end(parents: list[int | None], speaks: list[bool], shown: int) -> None:
+    def circles(number: int | None, seen: frozenset[int] = frozenset()) -> bool:
+        if number is None or number >= len(parents):
+            return False
+        return number in seen or circles(parents[number], seen | {number})
+
+    good = sum(speaks[number] and not circles(number) for number in range(len(parents)))
+    if not good:
+        with pytest.raises(NotAnExport):
+            imports.read(chatgpt(parents, speaks, shown), "me")
+        return
+    (back,) = imports.read(chatgpt(parents, speaks, shown), "me")
+    assert len(back) == good
+
+
+@pytest.mark.timeout(60)
+def test_a_long_chain_and_a_large_circle_are_read_in_no_time() -> None:
+    many = 20_000
+    (chain,) = imports.read(chatgpt([None, *range(many - 1)], [True] * many, many - 1), "me")
+    assert len(chain.path()) == many
+    (rest,) = imports.read(chatgpt([*range(1, many), 0, None], [True] * (many + 1), 0), "me")
+    assert len(rest) == 1
+
+
 def test_an_id_of_a_file_is_never_taken_over() -> None:
     one = talk("Hello", "Hi")
     (back,) = imports.read(exports.as_json([one]), "me")

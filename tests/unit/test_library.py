@@ -8,12 +8,14 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.told_engine import World, events, said
 from tests.unit.conftest import settled
+from tests.unit.test_history import talk
 from webui.channel import Mailbox
 from webui.conversation import Sampling
 from webui.errors import BadInput, ChatNotFound
@@ -137,6 +139,11 @@ async def test_chat_goes_on_while_the_database_is_away_and_joins_it_later(tmp_pa
     async with World(path) as first:
         chat = await first.opened(ME)
         await first.answered(chat, "before", "kept")
+        await first.library.rename(chat.conversation.id, ME, "A title of mine")
+        await first.library.pin(chat.conversation.id, ME, True)
+        shown = await first.opened(ME)
+        await first.answered(shown, "only looked at", "kept too")
+        await first.library.rename(shown.conversation.id, ME, "Another title")
     aside = path.parent.rename(tmp_path / "aside")
     (tmp_path / "data").touch()  # a file is in the way of the folder
     async with World(path) as world:
@@ -145,16 +152,29 @@ async def test_chat_goes_on_while_the_database_is_away_and_joins_it_later(tmp_pa
         (await world.library.visitor(ME)).channel.join(tab)
         again = await world.opened(ME, chat.conversation.id)
         assert said(again.conversation) == []
+        await world.opened(ME, shown.conversation.id)
         await world.answered(again, "meanwhile", "said")
+        new = await world.opened(ME)
+        await world.answered(new, "quite new", "answer")
         (tmp_path / "data").unlink()
         aside.rename(tmp_path / "data")
         await settled(world.history)
-        await until(lambda: not again.unread)
+        await until(lambda: not any(chat.unread for chat in world.library._chats.values()))
         await settled(world.history)
         assert said(again.conversation) == ["meanwhile", "said"]
         assert sorted(m.text for m in again.conversation) == ["before", "kept", "meanwhile", "said"]
         assert again.conversation.versions(again.conversation.path()[0].id) == (2, 2)
-        assert len(events(tab, "chats")[-1]) == 1
+        assert len(events(tab, "chats")[-1]) == 3
+        entries = {entry["id"]: (entry["title"], entry["pinned"]) for entry in again.owner.view_of_chats()}
+        assert entries == {
+            chat.conversation.id: ("A title of mine", True),
+            shown.conversation.id: ("Another title", False),
+            new.conversation.id: ("quite new", False),
+        }
+        async with World(path) as later:
+            await settled(later.history)
+            listed = (await later.library.visitor(ME)).view_of_chats()
+            assert {entry["id"]: (entry["title"], entry["pinned"]) for entry in listed} == entries
         kept = await world.history.conversation(chat.conversation.id, ME)
         assert kept is not None and list(kept) == list(again.conversation)
 
@@ -301,6 +321,54 @@ async def test_visitors_who_left_nothing_leave_no_memory(forgetful: World) -> No
         forgetful.library.forget_if_unused(chat)
         assert await forgetful.library.search(name, "words") == [] and await forgetful.library.whole_list(name) == []
     assert forgetful.library._visitors == {} and forgetful.library._chats == {}
+
+
+async def test_visitors_who_are_told_that_there_is_no_such_conversation_leave_no_memory(world: World) -> None:
+    mine = await world.opened(ME)
+    await world.answered(mine, "Hello!", "Hi.")
+    for number in range(20):
+        with pytest.raises(ChatNotFound):
+            await world.library.open(mine.conversation.id, f"visitor{number}")
+        with pytest.raises(ChatNotFound):
+            await world.library.pin("0" * 32, f"visitor{number}", True)
+    assert list(world.library._visitors) == [ME]
+
+
+async def test_a_conversation_that_a_request_is_busy_with_is_not_forgotten(
+    forgetful: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    real = forgetful.chats.send
+
+    async def slow(*arguments: Any) -> Any:
+        begun.set()
+        await go_on.wait()
+        return await real(*arguments)
+
+    monkeypatch.setattr(forgetful.chats, "send", slow)
+    id, tab = "a" * 32, Mailbox()
+    async with forgetful.client() as client:
+        sending = asyncio.create_task(client.post(f"/api/chats/{id}/messages", json={"text": "Hello!"}))
+        await begun.wait()
+        chat = forgetful.library._chats[id]
+        chat.channel.join(tab)
+        chat.channel.leave(tab)  # the page is loaded anew meanwhile
+        go_on.set()
+        assert (await sending).status_code == 202
+        assert forgetful.library._chats[id] is chat and chat.turn is not None
+        chat.turn.stop()
+        await chat.turn.wait()
+
+
+async def test_a_large_import_is_kept_whole_however_slow_the_database_is(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "PENDING_AT_MOST", 40)
+    monkeypatch.setattr("webui.library.TAKEN_IN_AT_ONCE", 10)
+    monkeypatch.setattr("webui.library.CHATS_AT_MOST", 20)
+    await world.library.take_in(ME, [talk(*(f"{number}: {line}" for line in range(30))) for number in range(30)])
+    await settled(world.history)
+    assert world.history.lost == 0
+    kept = await world.library.whole_list(ME)
+    assert [len(conversation) for conversation in kept] == [30] * 30
 
 
 async def test_who_comes_chats_and_goes_leaves_nothing_in_memory_and_finds_it_again(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -137,6 +138,18 @@ async def test_one_whose_server_goes_away_says_why_while_it_is_away() -> None:
     while supervisor.stage != "ready":
         await asyncio.sleep(0.01)
     assert await supervisor.ready() is script.engines[1]
+    await supervisor.stop()
+
+
+async def test_an_error_that_is_told_again_and_again_keeps_nothing_of_whoever_was_told() -> None:
+    supervisor = Supervisor(Script(ModelNotFound(model="x")))
+    supervisor.start()
+    depths = []
+    for _ in range(5):
+        with pytest.raises(ModelNotFound) as raised:
+            await supervisor.ready()
+        depths.append(len(list(traceback.walk_tb(raised.value.__traceback__))))
+    assert len(set(depths)) == 1
     await supervisor.stop()
 
 

@@ -26,9 +26,12 @@ NAME = "A" * 22
 
 async def visit(signer: Signer, cookie: str | None = None, url: str = "http://test/") -> httpx.Response:
     async def name(request: Request) -> PlainTextResponse:
-        return PlainTextResponse(request.scope["state"]["visitor"])
+        kept = {"cache-control": "public, max-age=31536000, immutable"} if request.url.path == "/assets" else {}
+        return PlainTextResponse(request.scope["state"]["visitor"], headers=kept)
 
-    app = Starlette(routes=[Route("/", name)], middleware=[Middleware(VisitorCookie, path="/chat", signer=signer)])
+    app = Starlette(
+        routes=[Route("/", name), Route("/assets", name)], middleware=[Middleware(VisitorCookie, path="/chat", signer=signer)]
+    )
     headers = {} if cookie is None else {"cookie": f"{signer.cookie}={cookie}"}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
         return await client.get(url, headers=headers)
@@ -42,6 +45,10 @@ async def test_a_new_visitor_gets_a_cookie_that_no_script_reads_and_is_known_by_
     again = await visit(signer, words[0].partition("=")[2])
     assert again.text == first.text and "set-cookie" not in again.headers
     assert "Secure" not in (await visit(signer)).headers["set-cookie"].split("; ")
+
+
+async def test_what_everybody_may_keep_gives_nobody_a_name() -> None:
+    assert "set-cookie" not in (await visit(Signer(SECRET), url="http://test/assets")).headers
 
 
 def forgeries() -> list[str]:

@@ -68,7 +68,7 @@ class Supervisor:
         while True:
             await self._settled.wait()
             if self.error is not None:
-                raise self.error
+                raise self.error.with_traceback(None)  # raised again and again, it would keep the frames of every time
             if (engine := self.engine) is not None:
                 return engine
             await asyncio.sleep(LOOK_EVERY)  # it has died, and that has not been noticed yet

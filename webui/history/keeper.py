@@ -74,6 +74,7 @@ class History:
         self._closing = False
         self._doubtful = False
         self._purge_at = time.monotonic()
+        self._last_undo_over = 0.0  # when the latest deletion can no longer be undone
         self._scrub_at = NEVER
         self._readers = ThreadPoolExecutor(READERS, "history reader")
         self._thread: threading.Thread | None = None
@@ -104,10 +105,17 @@ class History:
                 self._write_at = write_at
                 self._changed.notify()
 
+    async def room(self, records: int) -> None:
+        """Lets others go on, and waits until the database has caught up enough to take so many records; not while it fails."""
+        await asyncio.sleep(0)
+        while self.state == "keeping" and self._pending and len(self._pending) + records > PENDING_AT_MOST // 2:
+            await asyncio.sleep(GATHER_FOR)
+
     def purge_soon(self) -> None:
         """A conversation was marked as deleted: it goes for good when it can no longer be brought back."""
         with self._changed:
-            self._purge_at = min(self._purge_at, time.monotonic() + UNDO_WITHIN + 1)
+            self._last_undo_over = time.monotonic() + UNDO_WITHIN + 1
+            self._purge_at = min(self._purge_at, self._last_undo_over)
             self._changed.notify()
 
     def is_behind(self, visitor: str) -> bool:
@@ -275,9 +283,11 @@ class History:
                 self._write_at = NEVER
 
     def _purge(self, store: Store) -> None:
-        now = time.time()
+        began, now = time.monotonic(), time.time()
         purged = store.purge(now - UNDO_WITHIN, None if self._keep_days is None else now - self._keep_days * DAY)
-        self._purge_at = time.monotonic() + LOOK_FOR_OLD_EVERY
+        with self._changed:
+            later = self._last_undo_over  # of what was deleted since, it may be too early now
+            self._purge_at = later if later > began else time.monotonic() + LOOK_FOR_OLD_EVERY
         if purged:
             self._scrub_at = time.monotonic()
             self._tell(lambda: self.on_purged(purged))

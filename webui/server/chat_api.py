@@ -148,9 +148,11 @@ class ChatApi:
         check_guard(request)
         body = await body_of(request)
         chat = await self._chats.library.open(request.path_params["chat"], visitor_of(request))
+        chat.asked += 1
         try:
             yield chat, body
         finally:
+            chat.asked -= 1
             self._chats.library.forget_if_unused(chat)
 
     def _chosen(self, body: dict[str, Any]) -> tuple[Backend, Sampling]:

@@ -104,7 +104,8 @@ def _while_known(person: Person, scope: Scope, send: Send) -> Send:
             endless = "content-length" not in headers
             headers.setdefault("cache-control", "private, no-cache")
             # What the response sets itself is newer: the cookie that is taken away on logging out.
-            if person.cookie is not None and "set-cookie" not in headers:
+            shared = "public" in headers["cache-control"]  # a shared cache would hand the cookie to others
+            if person.cookie is not None and "set-cookie" not in headers and not shared:
                 headers.append("set-cookie", person.cookie)
         elif endless and not person.still():
             over, message = True, END

@@ -153,7 +153,8 @@ class OpenAIApi:
             raise NoApiHere(device=engine.info.device)
         if engine is None:
             starting = self._supervisor.stage in ("importing", "connecting", "loading", "warming")
-            raise self._supervisor.error or (EngineNotReady() if starting else EngineRestarting())
+            error = self._supervisor.error or (EngineNotReady() if starting else EngineRestarting())
+            raise error.with_traceback(None)  # raised again and again, it would keep the frames of every time
         return await asyncio.shield(self._build(engine))
 
     def _build(self, engine: LocalEngine) -> asyncio.Task[ASGIApp]:

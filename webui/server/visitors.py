@@ -79,7 +79,9 @@ class VisitorCookie:
 
         async def send_with_cookie(message: Message) -> None:
             if message["type"] == "http.response.start" and not fresh:
-                MutableHeaders(scope=message).append("set-cookie", self._cookie(name, scope["scheme"] == "https"))
+                headers = MutableHeaders(scope=message)
+                if "public" not in headers.get("cache-control", ""):  # a shared cache would hand it to others
+                    headers.append("set-cookie", self._cookie(name, scope["scheme"] == "https"))
             await send(message)
 
         await self._app(scope, receive, send_with_cookie)
