@@ -79,7 +79,7 @@ class ChatList extends HTMLElement {
   change({ changed, gone }) {
     for (const chat of changed) this.chats.set(chat.id, chat);
     for (const id of gone) this.chats.delete(id);
-    if (this.found) this.found = this.found.filter(({ id }) => this.chats.has(id));
+    if (this.found) this.found = this.found.filter(({ id }) => this.chats.has(id)).map((found) => ({ ...found, ...this.chats.get(found.id) }));
     this.draw();
     this.nameTab();
   }

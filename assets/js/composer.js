@@ -21,18 +21,20 @@ export async function sendText(text) {
   await sendMessage(currentChat(), { text, ...controls() });
 }
 
-/** Sends what is in the field, which then is empty; what is refused stays there. */
+/** Sends what is in the field, which is empty from then on; what is refused comes back, before what was typed meanwhile. */
 async function send() {
   const [chat, text] = [currentChat(), fieldText()];
   if (sending || !text.trim()) return;
   sending = true;
+  fill("");
+  keepDraft(chat, text); // until the server has it
   try {
     await sendText(text);
     emit("notice", "");
-    const here = currentChat() === chat;
-    keepDraft(chat, here ? leftInField(text) : "");
-    if (here) fill(leftInField(text));
+    if (draftOf(chat) === text) keepDraft(chat, "");
   } catch (error) {
+    if (currentChat() === chat) fill(text + fieldText());
+    else if (draftOf(chat) !== text) keepDraft(chat, text + draftOf(chat));
     emit("notice", error instanceof Error ? error.message : String(error));
   } finally {
     sending = false;
@@ -62,12 +64,6 @@ function fill(text) {
   if (!area || area.value === text) return;
   area.value = text;
   area.dispatchEvent(new Event("input", { bubbles: true }));
-}
-
-/** What was typed while the message was on its way stays. @param {string} sent */
-function leftInField(sent) {
-  const now = fieldText();
-  return now === sent ? "" : now;
 }
 
 /** Enter in the field, wherever Gradio put it and whenever it comes. @param {KeyboardEvent} event */
@@ -114,7 +110,7 @@ export function listen(early) {
 export function begin() {
   name();
   nameSliders();
-  fill(fieldText() || draftOf(currentChat()));
+  if (!sending) fill(fieldText() || draftOf(currentChat()));
   focusField();
   if (!navigator.language.startsWith(currentLanguage())) void relabel();
   document.addEventListener("input", (event) => {

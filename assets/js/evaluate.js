@@ -119,17 +119,21 @@ class ShownRun {
     const id = location.hash.slice(1);
     this.shown = "";
     this.acts = "";
-    this.element.replaceChildren();
+    this.element.replaceChildren(this.problem);
     if (id) await attempt(this.problem, () => this.look(id));
-    this.element.append(this.problem);
   }
 
   /** @param {string} id */
   async look(id) {
     clearTimeout(this.timer);
-    const run = await evaluation(id);
+    const run = await evaluation(id).catch((error) => {
+      // A look that fails is not the last one, unless there is nothing to look at.
+      const isThere = id === location.hash.slice(1) && error.code !== "evaluation_not_found";
+      if (isThere) this.timer = setTimeout(() => void attempt(this.problem, () => this.look(id)), 5 * LOOK_EVERY);
+      throw error;
+    });
     if (id !== location.hash.slice(1)) return;
-    if (!this.element.contains(this.body)) this.element.replaceChildren(section(run.name, this.state, this.bar, this.actions, this.body));
+    if (!this.element.contains(this.body)) this.element.replaceChildren(section(run.name, this.state, this.bar, this.actions, this.body), this.problem);
     this.draw(run);
     if (this.listed !== run.progress.state) void runs.show();
     this.listed = run.progress.state;

@@ -22,7 +22,10 @@ export function openPage(title, ...parts) {
   const language = make("button", { type: "button", class: "quiet", id: "language", lang: otherLanguage(), onclick: () => void switchLanguage() }, say("header.other_language"));
   const nav = make("nav", { "aria-label": say("pages.label") }, link("./", say("pages.chat")), link("evaluate", say("pages.evaluate")), link("compare", say("pages.compare")), link("board", say("pages.board")));
   document.body.append(make("header", { class: "strip" }, make("b", {}, "Batchat"), nav, engine, language), make("main", {}, make("h1", {}, title), ...parts));
-  on("language", () => location.replace(location.pathname + location.hash));
+  on("language", () => {
+    history.replaceState(null, "", location.pathname + location.hash); // without the language that the address asked for
+    setTimeout(() => location.reload()); // once the choice is remembered
+  });
   void askStatus().then((status) => (engine.textContent = [status.model, status.engine, status.device].filter(Boolean).join(" · ")), () => {});
 }
 

@@ -117,13 +117,17 @@ class KioskScreen extends HTMLElement {
     const visit = this.visit;
     const asked = text.trim();
     if (!asked || !visit || isBusy(this.state)) return;
+    const typed = this.state.screen === "asking";
     this.field.value = "";
     this.go("asked");
     try {
       const { refusal } = await visit.ask(asked, currentLanguage());
       if (refusal && visit === this.visit) this.talk.decline(asked, refusal);
     } catch (error) {
-      if (visit === this.visit) this.talk.decline(asked, messageOf(error));
+      if (visit !== this.visit) return;
+      // "Write your own" shows it again.
+      if (typed) this.field.value = text;
+      this.talk.decline(asked, messageOf(error));
     }
   }
 

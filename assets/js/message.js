@@ -107,7 +107,10 @@ export class Answer extends Drawn {
 
   /** @param {TurnEvent} change */
   update({ message: _, ...change }) {
+    const thumb = this.message.feedback?.thumb;
     Object.assign(this.message, change);
+    // A reason that was written in the field that is there: it stays, with the focus and with a press that is under way.
+    if (thumb && Object.keys(change).join() === "feedback" && change.feedback?.thumb === thumb) return;
     this.drawState();
   }
 
@@ -175,7 +178,9 @@ export class Answer extends Drawn {
   drawBelow() {
     if (!this.below) return;
     const { timing, sources = [] } = this.message;
+    const focused = this.below.contains(document.activeElement) ? document.activeElement?.getAttribute("data-action") : null;
     this.below.replaceChildren(...(this.ended ? [timing ? answerFooter(timing, sources) : null, this.actions()] : []).filter((part) => part !== null));
+    if (focused) /** @type {HTMLElement | null} */ (this.below.querySelector(`[data-action="${focused}"]`))?.focus();
   }
 
   actions() {

@@ -298,7 +298,8 @@ export async function whyRefused(address) {
   try {
     const answer = await fetch(address, { signal: given.signal });
     leaveIfUnknown(answer);
-    return answer.status === 404 || answer.status === 403 ? await problemOf(answer) : null;
+    const why = answer.status === 404 || answer.status === 403 ? await problemOf(answer) : null;
+    return why?.code === "unexpected" ? null : why; // a proxy's own word, while the server is away
   } catch {
     return null;
   } finally {

@@ -13,6 +13,7 @@ import { otherLanguage, say, switchLanguage } from "./texts.js";
 
 class PageHeader extends HTMLElement {
   menued = "";
+  lost = false;
 
   connectedCallback() {
     this.draw();
@@ -20,9 +21,11 @@ class PageHeader extends HTMLElement {
     on("status", () => this.drawEngine());
     on("tick", () => this.drawEngine());
     on("connection", (state) => this.drawConnection(state === "lost"));
+    on("refused", () => this.drawConnection(false));
   }
 
   draw() {
+    const focused = this.contains(document.activeElement) ? document.activeElement?.id : "";
     this.words = make("span", { class: "pill-words" });
     this.details = make("span", { class: "pill long" });
     this.pill = make("span", { id: "engine-status", class: "pill" }, make("i", { class: "dot" }), this.words);
@@ -48,6 +51,7 @@ class PageHeader extends HTMLElement {
       this.unkept,
     );
     this.drawEngine();
+    if (focused) document.getElementById(focused)?.focus();
   }
 
   drawEngine() {
@@ -70,7 +74,9 @@ class PageHeader extends HTMLElement {
     const now = JSON.stringify([models, chosen]);
     if (now === this.menued || !this.menu) return;
     const menu = modelMenu(engineStatus());
+    const focused = this.menu === document.activeElement;
     this.menu.replaceWith(menu);
+    if (focused) menu.focus();
     this.menu = menu;
     this.menued = now;
   }
@@ -84,14 +90,15 @@ class PageHeader extends HTMLElement {
   }
 
   drawFailure() {
+    if (this.lost) return this.showBanner("lost", say("connection.lost"));
     const { stage, error } = engineStatus() ?? {};
     this.showBanner("failed", stage === "failed" && error ? problemText(error) : "");
   }
 
   /** @param {boolean} lost */
   drawConnection(lost) {
-    if (lost) this.showBanner("lost", say("connection.lost"));
-    else this.drawFailure();
+    this.lost = lost;
+    this.drawFailure();
   }
 
   /**

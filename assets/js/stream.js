@@ -18,6 +18,9 @@ const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 8000;
 /** A lost connection is worth a word only when it stays lost. */
 const PATIENCE = 2000;
+/** The server says something every 15 s at least: a stream that is silent for so long is dead, whatever the browser thinks of it. */
+const SILENCE = 40_000;
+const LISTEN_EVERY = 5000;
 /** Looking at another tab for a moment costs nothing. */
 const HIDDEN_FOR = 5000;
 
@@ -29,6 +32,7 @@ let refused = false;
 let retry = 0;
 let worry = 0;
 let leaving = 0;
+let heard = 0;
 
 export function start() {
   on("chat", reopen);
@@ -41,6 +45,7 @@ export function start() {
   document.addEventListener("visibilitychange", considerLeaving);
   addEventListener("pagehide", close);
   addEventListener("online", comeBack);
+  setInterval(listen, LISTEN_EVERY);
   // A tab that was opened in the background waits until somebody looks.
   if (!document.hidden) open();
 }
@@ -55,7 +60,22 @@ function open() {
   source = opened;
   opened.onopen = opening;
   opened.onerror = () => failing(opened);
-  for (const name of NAMES) opened.addEventListener(name, (event) => emit(name, JSON.parse(event.data)));
+  heard = performance.now();
+  opened.addEventListener("ping", () => (heard = performance.now()));
+  for (const name of NAMES) opened.addEventListener(name, ({ data }) => tell(name, data));
+}
+
+/** @param {keyof Events} name @param {string} data */
+function tell(name, data) {
+  heard = performance.now();
+  emit(name, JSON.parse(data));
+}
+
+/** A stream may die without a word, as when the server's machine does. */
+function listen() {
+  if (source?.readyState !== EventSource.OPEN || performance.now() - heard < SILENCE) return;
+  emit("connection", "lost");
+  reopen();
 }
 
 function close() {
@@ -74,6 +94,7 @@ function reopen() {
 }
 
 function opening() {
+  heard = performance.now();
   pause = FIRST_PAUSE;
   clearTimeout(worry);
   worry = 0;

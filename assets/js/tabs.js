@@ -18,8 +18,9 @@ let told = -TOLD_EVERY;
 
 /** @param {{used: () => void, crowded: () => void}} tell */
 export function watchTabs({ used, crowded }) {
-  others.onmessage = (event) => {
-    newer.add(event.data);
+  others.onmessage = ({ data: { tab, gone } }) => {
+    if (gone) return void newer.delete(tab);
+    newer.add(tab);
     if (isCrowded()) crowded();
   };
   const use = () => {
@@ -29,6 +30,7 @@ export function watchTabs({ used, crowded }) {
   };
   for (const kind of ["focus", "pointerdown", "keydown", "pageshow"]) addEventListener(kind, use, { capture: true, passive: true });
   document.addEventListener("visibilitychange", use);
+  addEventListener("pagehide", () => others.postMessage({ tab: me, gone: true }));
   if (!document.hidden) announce();
 }
 
@@ -40,5 +42,5 @@ function announce() {
   newer.clear();
   if (performance.now() - told < TOLD_EVERY) return;
   told = performance.now();
-  others.postMessage(me);
+  others.postMessage({ tab: me, gone: false });
 }

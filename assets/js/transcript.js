@@ -12,7 +12,7 @@ import { controls } from "./controls.js";
 import { icon, make } from "./dom.js";
 import { Follower } from "./follow.js";
 import { emit, on } from "./hub.js";
-import { isSendKey } from "./keys.js";
+import { isComposing, isSendKey } from "./keys.js";
 import { inIdleTime } from "./idle.js";
 import { Answer, Question, prepareMessage } from "./message.js";
 import { Refused, blocksOf, branchChat, goOn, problemText, regenerate, sayOf, sendMessage, showVersion } from "./server.js";
@@ -296,7 +296,7 @@ class ChatTranscript extends HTMLElement {
   pressed(event) {
     const field = event.target;
     if (!(field instanceof HTMLTextAreaElement)) return;
-    const wanted = isSendKey(event) ? "edit-save" : event.key === "Escape" ? "edit-cancel" : "";
+    const wanted = isSendKey(event) ? "edit-save" : event.key === "Escape" && !isComposing(event) ? "edit-cancel" : "";
     if (!wanted) return;
     event.preventDefault();
     /** @type {HTMLButtonElement | null | undefined} */ (field.closest(".editing")?.querySelector(`[data-action=${wanted}]`))?.click();
@@ -327,7 +327,8 @@ async function completed(some, given) {
 /** @param {Message} one @param {Message | undefined} other */
 function isSame(one, other) {
   const settled = one.role === "user" || one.state === "ended";
-  return settled && ["id", "text", "version", "versions", "state", "end"].every((key) => one[/** @type {"id"} */ (key)] === other?.[/** @type {"id"} */ (key)]);
+  const isSaidOf = JSON.stringify(one.feedback) === JSON.stringify(other?.feedback);
+  return settled && isSaidOf && ["id", "text", "version", "versions", "state", "end"].every((key) => one[/** @type {"id"} */ (key)] === other?.[/** @type {"id"} */ (key)]);
 }
 
 /** The messages up to this one begin a conversation of their own, which is shown. @param {string} message */
@@ -338,9 +339,11 @@ async function branch(message) {
 }
 
 /** The same thumb once more takes it back. @param {Answer | Question} answer @param {"up" | "down"} thumb */
-async function giveThumb({ message }, thumb) {
+async function giveThumb({ element, message }, thumb) {
   const { feedback } = message;
-  await sayOf(currentChat(), message.id, feedback?.thumb === thumb ? null : { thumb, reason: feedback?.reason ?? "" });
+  const field = /** @type {HTMLInputElement | null} */ (element.querySelector(".why"));
+  const reason = field?.value ?? feedback?.reason ?? "";
+  await sayOf(currentChat(), message.id, feedback?.thumb === thumb ? null : { thumb, reason });
 }
 
 /** @param {Element} button */

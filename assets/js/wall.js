@@ -16,6 +16,9 @@ import { whyRefused } from "./server.js";
 import { count, say } from "./texts.js";
 
 const RETRY = 2000;
+/** The server says something every 15 s at least: a stream that is silent for so long is dead, whatever the browser thinks of it. */
+const SILENCE = 40_000;
+const LOOK_EVERY = 5000;
 /** The panel beside the conversation is this wide; on a wall everything is as much larger. */
 const PANEL = 760;
 
@@ -76,14 +79,29 @@ function listen() {
   const model = new URLSearchParams(location.search).get("model") ?? "";
   const address = `api/stream?board=1&model=${encodeURIComponent(model)}`;
   const source = new EventSource(address);
+  let heard = performance.now();
+  const look = setInterval(() => {
+    if (performance.now() - heard < SILENCE) return;
+    clearInterval(look);
+    source.close();
+    emit("connection", "lost");
+    listen();
+  }, LOOK_EVERY);
   source.onopen = () => emit("connection", "open");
   source.onerror = () => {
     emit("connection", "lost");
     if (source.readyState !== EventSource.CLOSED) return;
+    clearInterval(look);
     void whyRefused(address);
     setTimeout(listen, RETRY);
   };
-  for (const name of /** @type {const} */ (["status", "board"])) source.addEventListener(name, ({ data }) => emit(name, JSON.parse(data)));
+  source.addEventListener("ping", () => (heard = performance.now()));
+  for (const name of /** @type {const} */ (["status", "board"])) {
+    source.addEventListener(name, ({ data }) => {
+      heard = performance.now();
+      emit(name, JSON.parse(data));
+    });
+  }
 }
 
 customElements.define("board-wall", BoardWall);

@@ -122,6 +122,45 @@ def test_a_reload_in_the_middle_shows_the_answer_so_far_and_goes_on(visit: Visit
     expect(answer).to_have_attribute("data-state", "ended")
 
 
+def test_a_stream_that_has_died_silently_is_opened_again(echo_visit: Visiting) -> None:
+    one = echo_visit()
+    page = one.context.new_page()
+    page.clock.install()
+    page.goto(one.url)
+    expect(page.locator("#engine-status")).not_to_be_empty()
+    page.clock.run_for(25_000)
+    with page.expect_request("**/api/stream*"):
+        page.clock.run_for(21_000)  # in which the server could say nothing
+    ask(page, "Hello")
+    answered(page)
+
+
+def test_a_lost_connection_is_said_for_as_long_as_it_is_lost(echo_visit: Visiting) -> None:
+    page = echo_visit().tab()
+    now = "{ stage: 'loading', since: 1, elapsed: 1, error: null, model: 'm', lanes: 4, context: 64 }"
+    hub = "const { emit } = await import('./assets/js/hub.js');"
+    page.evaluate(f"async () => {{ {hub} emit('status', {now}); emit('connection', 'lost'); }}")
+    expect(page.locator(".banner[data-kind=lost]")).to_be_visible()
+    page.wait_for_timeout(2500)  # in which the seconds of the stage go on
+    expect(page.locator(".banner[data-kind=lost]")).to_be_visible()
+    page.locator("#language").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("html")).to_have_attribute("lang", "ko")
+    expect(page.locator("#language")).to_be_focused()
+    expect(page.locator(".banner[data-kind=lost]")).to_be_visible()
+
+
+def test_a_board_goes_on_however_often_another_tab_is_loaded_anew(echo_visit: Visiting) -> None:
+    one = echo_visit()
+    shown, other = one.tab(), one.tab()
+    for _ in range(4):
+        other.reload()
+        other.locator("#message textarea").wait_for()
+    ask(other, "Hello")
+    answered(other)
+    expect(shown.get_by_role("link", name="Hello").or_(shown.get_by_role("button", name="Hello")).first).to_be_visible()
+
+
 def test_two_tabs_ask_different_questions_at_once(visit: Visiting) -> None:
     visitor = visit()
     one, two = visitor.tab(), visitor.tab()

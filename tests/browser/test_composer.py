@@ -121,3 +121,35 @@ def test_the_formulas_are_there_for_whoever_asks(echo_visit: Visiting) -> None:
     expect(formulas).to_contain_text("first token")
     page.reload()
     expect(page.locator(".answer-footer .formulas")).to_contain_text("first token")
+
+
+def test_what_is_typed_while_a_message_is_on_its_way_is_the_next_one(echo_visit: Visiting) -> None:
+    page = echo_visit().tab()
+    waiting: list[Route] = []
+    page.route("**/messages", lambda route: waiting.append(route))
+    field = page.locator("#message textarea")
+    with page.expect_request("**/messages"):
+        ask(page, "Hello")
+    expect(field).to_have_value("")
+    field.press_sequentially("and then")
+    waiting.pop().continue_()
+    answered(page)
+    expect(page.locator(".message[data-role=user]")).to_have_text("Hello")
+    expect(field).to_have_value("and then")
+    page.reload()
+    expect(field).to_have_value("and then")
+
+
+def test_what_is_refused_comes_back_before_what_was_typed_meanwhile(echo_visit: Visiting) -> None:
+    page = echo_visit().tab()
+    waiting: list[Route] = []
+    page.route("**/messages", lambda route: waiting.append(route))
+    field = page.locator("#message textarea")
+    with page.expect_request("**/messages"):
+        ask(page, "Hello")
+    field.press_sequentially(" and then")
+    waiting.pop().abort()
+    expect(field).to_have_value("Hello and then")
+    expect(page.locator("page-notice")).to_have_text(TEXTS["en"]["error.unreachable"])
+    page.reload()
+    expect(field).to_have_value("Hello and then")

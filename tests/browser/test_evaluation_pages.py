@@ -91,6 +91,26 @@ def test_upload_run_look_and_export(browser: Browser, world: tuple[str, Evaluati
     page.context.close()
 
 
+def test_a_run_speaks_the_other_language_at_once_and_outlives_a_look_that_fails(
+    browser: Browser, world: tuple[str, EvaluationWorld], tmp_path: Path
+) -> None:
+    url, _ = world
+    page = opened(browser, url + "evaluate?lang=en")
+    page.locator("#prompts").set_input_files(rows(tmp_path))
+    fails = iter([True])
+    looks = re.compile(r"/api/evaluations/\w+$")
+    page.route(looks, lambda route: route.abort() if next(fails, False) else route.continue_())
+    page.locator("#start").click()
+    expect(page.locator("#run .problem, #run > .problem").first).not_to_be_empty()
+    expect(page.locator("#run .state")).to_contain_text("finished")
+    page.locator("#language").click()
+    expect(page.locator("#language")).to_have_text("English")
+    expect(page.locator("#run .state")).to_contain_text("28")
+    expect(page.locator("nav")).to_contain_text("평가")
+    assert page.url.startswith(f"{url}evaluate#")
+    page.context.close()
+
+
 def test_ask_vote_and_see_who_it_was(browser: Browser, world: tuple[str, EvaluationWorld]) -> None:
     url, _ = world
     page = opened(browser, url + "compare")

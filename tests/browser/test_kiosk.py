@@ -400,6 +400,23 @@ def test_looks_and_corner_that_somebody_left_without_a_visit_go_back(browser: Br
         expect(body).not_to_contain_class("large", timeout=LONG)
 
 
+def test_a_question_that_did_not_arrive_is_still_there(browser: Browser, told: ServedApp, by: Hand) -> None:
+    with screen(browser, told, by=by) as one:
+        one.begin()
+        one.press("write")
+        one.shows("asking")
+        one.write("hi")
+        one.page.route("**/ask", lambda route: route.abort())
+        one.press("send")
+        expect(one.page.locator(".declined")).to_contain_text("cannot be reached", timeout=LONG)
+        one.press("write")
+        expect(one.page.locator(".field")).to_have_value("hi", timeout=LONG)
+        one.page.unroute("**/ask")
+        one.press("send")
+        one.shows("answered")
+        expect(one.page.locator(".field")).to_have_value("")
+
+
 def test_blocked_words_and_too_many_questions_are_answered_politely(browser: Browser, told: ServedApp) -> None:
     with screen(browser, told) as one:
         page = one.page
