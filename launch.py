@@ -115,7 +115,7 @@ def find_device(command=None):
     """The device of this machine, or the one that the command is for."""
     if command in DEVICE_OF_COMMAND:
         return DEVICE_OF_COMMAND[command]
-    if os.path.exists("/dev/rbln0"):
+    if glob.glob("/dev/rbln[0-9]*"):
         return "rbln"
     if os.path.exists("/dev/nvidia0") or os.path.exists("/proc/driver/nvidia/gpus") or shutil.which("nvidia-smi"):
         return "cuda"

@@ -84,9 +84,11 @@ def _key(path: Path) -> bytes:
             file.write(secrets.token_bytes(KEY_SIZE))
             file.flush()
             os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            path.hardlink_to(fresh)
-        fresh.unlink()
+        try:
+            with contextlib.suppress(FileExistsError):
+                path.hardlink_to(fresh)
+        finally:
+            fresh.unlink()
     key = path.read_bytes()
     if len(key) < KEY_SIZE:
         raise BadSetting(setting="--data-dir", reason=f"{path} holds no key: it is shorter than {KEY_SIZE} bytes")

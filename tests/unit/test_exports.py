@@ -102,3 +102,14 @@ def test_nothing_of_it_holds_a_name() -> None:
     board, _ = lived()
     everything = json.dumps(snapshot(board, Frames(board), 60, 60, GOOD)) + json.dumps(trace(board, 60)) + table(board, 60)
     assert "canary" not in everything
+
+
+def test_goodput_is_per_second_that_the_board_knows_of() -> None:
+    clock = Clock()
+    board = Board(1, clock)
+    request = board.opened("page-a", 7)
+    board.stepped(Step(1, 0))
+    board.gave(request, Progress(1))
+    board.ended(request, "stop", freed=True)
+    clock.now += 10
+    assert snapshot(board, Frames(board), 600, 60, GOOD)["goodput"]["per_second"] == pytest.approx(0.1)

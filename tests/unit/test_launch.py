@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import importlib.util
 import io
 import json
@@ -179,10 +180,12 @@ def test_the_file_has_no_syntax_that_only_new_pythons_read() -> None:
         ({"/proc/driver/nvidia/gpus"}, None, "cuda"),
         (set(), "/usr/bin/nvidia-smi", "cuda"),
         ({"/dev/rbln0", "/dev/nvidia0"}, "/usr/bin/nvidia-smi", "rbln"),
+        ({"/dev/rbln4"}, None, "rbln"),
     ],
 )
 def test_device(launch: ModuleType, monkeypatch: pytest.MonkeyPatch, there: set[str], tool: str | None, device: str) -> None:
     monkeypatch.setattr(launch.os.path, "exists", lambda path: path in there)
+    monkeypatch.setattr(launch.glob, "glob", lambda pattern: fnmatch.filter(there, pattern))
     monkeypatch.setattr(launch.shutil, "which", lambda name: tool)
     assert launch.find_device() == device
 

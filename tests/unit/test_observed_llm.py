@@ -126,3 +126,13 @@ def test_a_board_that_fails_does_not_end_the_engine(scene: Scene, caplog: pytest
     for _ in range(3):
         logger.record(SimpleNamespace(), None)  # type: ignore[arg-type]
     assert len(caplog.records) == 1
+
+
+async def test_what_waited_before_an_engine_has_waited_since_it_came(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = Scene(monkeypatch, "fcfs")
+    scene.observe()
+    came = scene.board.clock()
+    await scene.ask("demo-1", priority=Priority.DEMO)
+    assert scene.board.within(60)[0].queued >= came

@@ -194,3 +194,18 @@ async def _nothing(*_: Any) -> None: ...
 def test_an_idle_connection_is_closed_by_the_proxy_and_not_under_its_request() -> None:
     nginx_keeps = 60  # seconds: its upstream keepalive_timeout, unless told otherwise
     assert server_config(_nothing, Settings()).timeout_keep_alive > nginx_keeps
+
+
+def test_a_closed_terminal_is_an_end_like_ctrl_c() -> None:
+    code = """
+import asyncio, os, signal
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+from webui.server import process
+async def main():
+    stop = process._stop_on_signals()
+    os.kill(os.getpid(), signal.SIGHUP)
+    await asyncio.wait_for(stop.wait(), 60)
+asyncio.run(main())
+"""
+    root = Path(__file__).resolve().parents[2]
+    assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0

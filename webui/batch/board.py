@@ -259,6 +259,12 @@ class Board:
         found.reverse()
         return found
 
+    def covered(self, seconds: float) -> float:
+        """How many of the last so many seconds it knows of: it may be younger, and under load it forgets sooner."""
+        oldest = self._ended[0] if len(self._ended) == ENDED_AT_MOST else None
+        since = self.born if oldest is None else oldest.ended or self.born
+        return min(seconds, self.clock() - since)
+
     def within(self, seconds: float) -> list[Request]:
         """The same and those that live, ENDED_AT_MOST in all, the latest."""
         return [*self.ended_within(seconds), *self._live.values()][-ENDED_AT_MOST:]

@@ -45,7 +45,7 @@ def snapshot(board: Board, frames: Frames, window: float, steps: float, limits: 
         "requests": [dict(zip(COLUMNS, row, strict=True)) for row in frame["requests"]],
         "window": window,
         "latency": {name: _in_ms(asdict(summary)) for name, summary in latencies(ended).items()},
-        "goodput": goodput(ended, limits, window).as_dict(),
+        "goodput": goodput(ended, limits, board.covered(window)).as_dict(),
         "saved": saved.as_dict() if saved else frame["saved"],
     }
 

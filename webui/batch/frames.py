@@ -57,10 +57,12 @@ class Frames:
             return None
         self._frame_at, self._told_steps = now, board.steps.count
         if start_over:
+            self._told_engine = board.engine
             return self.full()
         frame = self._head(full=False) | self._steps(ticks)
         frame |= {"requests": [self.row(request) for request in changed], "tokens": []}
         if board.engine != self._told_engine:  # more rows, for one that is seen from here
+            self._told_engine = board.engine
             frame["engine"] = self.engine()
         if now - self._told_at >= SECOND:
             self._told_at = now
@@ -85,7 +87,7 @@ class Frames:
 
     def engine(self) -> dict[str, Any]:
         """What must be known of the engine to draw what it does."""
-        engine = self._told_engine = self._board.engine
+        engine = self._board.engine
         return {
             "lanes": engine.lanes,
             "buckets": bool(engine.buckets),

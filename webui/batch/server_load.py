@@ -95,7 +95,9 @@ class ServerLoads:
             self._before.clear()
             return None
         total = _sum(found)
-        while self._before and (self._before[0][0] < now - RATE_WINDOW or self._before[0][2] != len(found)):
+        while self._before and self._before[0][2] != len(found):
+            self._before.popleft()
+        while len(self._before) > 1 and self._before[0][0] < now - RATE_WINDOW:  # however long a slow server took, one is left
             self._before.popleft()
         since, before, _ = self._before[0] if self._before else (now, total, 0)
         self._before.append((now, total, len(found)))

@@ -245,12 +245,12 @@ def _own_tokenizer(llm: ObservedLLM) -> Tokenizer:
 
 @contextlib.contextmanager
 def _interrupts_blocked() -> Any:
-    """Ctrl-C in a terminal goes to every process of the group; the engine's must live on until the running answers have
-    had their seconds. A blocked signal stays blocked in a child."""
+    """Ctrl-C in a terminal, and the end of one, go to every process of the group; the engine's must live on until the running
+    answers have had their seconds. A blocked signal stays blocked in a child."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
         yield
     finally:

@@ -109,7 +109,7 @@ class ObservedLLM(AsyncLLM):
         stoppable = bool(sampling_params.stop)
         observer = self._observer
         end: End = "aborted"
-        sequences = observer.opened(request_id, tokens, sampling_params.n, priority, stoppable)
+        sequences = observer.opened(request_id, tokens, sampling_params.n, priority, stoppable, held=before > 0)
         try:
             async with self._turnstile.passed(before, sampling_params.n), aclosing(outputs):
                 async for output in outputs:

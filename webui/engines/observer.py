@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from vllm.v1.metrics.stats import IterationStats, SchedulerStats
@@ -51,6 +51,7 @@ class Sequence:
         name: the request's id, which is not always unique.
         index: which of its answers.
         stoppable: whether stop strings may end it, which the engine hears of later than its front end.
+        held: whether it stood in a line before the engine, which then does not know since when it has waited.
         state: the front end's record of it, once found; private to vLLM.
         stats: its count of tokens and times, once found.
     """
@@ -59,6 +60,7 @@ class Sequence:
     name: str
     index: int
     stoppable: bool
+    held: bool = False
     state: Any = None
     stats: Any = None
 
@@ -80,10 +82,12 @@ class Observer:
         self._details = Details()
         self._live: dict[Sequence, None] = {}
 
-    def opened(self, name: str, prompt_tokens: int, answers: int, priority: int, stoppable: bool) -> list[Sequence]:
+    def opened(
+        self, name: str, prompt_tokens: int, answers: int, priority: int, stoppable: bool, held: bool = False
+    ) -> list[Sequence]:
         """A request goes to the engine, for so many answers."""
         requests = [self._board.opened(name, prompt_tokens, priority) for _ in range(answers)]
-        sequences = [Sequence(request, name, index, stoppable) for index, request in enumerate(requests)]
+        sequences = [Sequence(request, name, index, stoppable, held) for index, request in enumerate(requests)]
         self._live.update(dict.fromkeys(sequences))
         return sequences
 
@@ -111,7 +115,8 @@ class Observer:
     def _advance_one(self, sequence: Sequence) -> None:
         stats = sequence.stats or self._find(sequence)
         if stats is not None and stats.num_generation_tokens != sequence.request.tokens:
-            self._board.gave(sequence.request, _progress(sequence.state, stats))
+            progress = _progress(sequence.state, stats)
+            self._board.gave(sequence.request, replace(progress, queued=0.0) if sequence.held else progress)
 
     def _find(self, sequence: Sequence) -> Any:
         """Finds vLLM's record of a sequence; without it the board waits for the first output."""

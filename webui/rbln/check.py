@@ -7,6 +7,7 @@ anything of Rebellions'.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from importlib import metadata
@@ -67,13 +68,19 @@ def _devices(npus: Npus, wanted: bool) -> list[Finding]:
         return [Finding("driver", "ok", npus.driver), Finding("NPUs", "warning", f"{npus.label(0)}: no NPU runs anything")]
     if npus.names:
         counts = ", ".join(f"{name} x {npus.names.count(name)}" for name in sorted(set(npus.names)))
-        states = [_state(state) for state in read_smi()]
+        states = [_state(state) for state in read_smi() if _is_visible(state.device)]
         return [Finding("driver", "ok", npus.driver), Finding("NPUs", "ok", counts), *states]
     advice = "Install the driver, look at `rbln-smi`, or run on the CPU with an ordinary model." if wanted else ""
     return [
         Finding("driver", "wrong" if wanted and npus.driver.startswith("none") else "ok", npus.driver, advice),
         Finding("NPUs", "wrong" if wanted else "ok", f"none: {npus.reason}"),
     ]
+
+
+def _is_visible(device: str) -> bool:
+    """Whether this process may use it: what others' NPUs do is no matter of a start."""
+    visible = [f"rbln{number.strip()}" for number in os.environ.get("RBLN_VISIBLE_DEVICES", "").split(",") if number.strip()]
+    return not visible or device in visible
 
 
 def _state(state: NpuState) -> Finding:

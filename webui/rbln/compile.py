@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 from webui.errors import CompileRefused, WebuiError
 from webui.rbln.compiled import is_compiled, read
@@ -97,11 +97,11 @@ def _is_there(request: CompileRequest, record: dict[str, Any]) -> bool:
     ):
         raise CompileRefused(reason=f"--out {out} is the model's own folder, or holds it; choose another")
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return False
+        return _not_renamed(request)
     if not is_compiled(out):
         raise CompileRefused(reason=f"{out} is there and is no compiled model; choose another --out")
     if request.overwrite:
-        return False
+        return _not_renamed(request)
     try:
         before = json.loads((out / REQUEST_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -109,6 +109,17 @@ def _is_there(request: CompileRequest, record: dict[str, Any]) -> bool:
     if before == record and not read(out).missing:
         return True
     raise CompileRefused(reason=f"{out} is there already, {_difference(before, record)}; --force replaces it")
+
+
+def _not_renamed(request: CompileRequest) -> Literal[False]:
+    """Nothing that may stay is there; but a volume's own folder can be put in no other's place, which is said before the long
+    part."""
+    if os.path.ismount(request.out):
+        inside = request.out / f"rbln-{Path(request.model).name}"
+        raise CompileRefused(
+            reason=f"--out {request.out} is a mount point, which cannot be renamed; choose a folder in it: {inside}"
+        )
+    return False
 
 
 def _difference(before: dict[str, Any], record: dict[str, Any]) -> str:
@@ -235,10 +246,11 @@ def _put_in_place(aside: Path, out: Path) -> None:
 
 
 def _remove_abandoned(out: Path) -> None:
-    """Removes what compiles to this folder left that were killed. One whose process still runs is somebody's."""
+    """Removes what compiles to this folder left that were killed. One whose process still runs is somebody's, unless that is
+    this very process: in containers they all have the same number."""
     for path in out.parent.glob(f"{out.name}{ASIDE}*"):
         pid = path.name.removeprefix(out.name + ASIDE).partition(".")[0]
-        if pid.isdigit() and not _runs(int(pid)):
+        if pid.isdigit() and (int(pid) == os.getpid() or not _runs(int(pid))):
             if path.name.endswith(".former") and not out.exists():
                 path.rename(out)
             else:

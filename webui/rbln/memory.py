@@ -5,6 +5,8 @@ The formula, in bytes on each device:
     weights  = parameters x bytes per parameter / devices
     KV cache = 2 (key, value) x layers x KV heads x head size x bytes per number x context x batch / devices
 
+Every device holds whole KV heads, so they count as a multiple of the devices (vllm-rbln 0.12, `chiplet_replication_factor`).
+
 The devices' own memory and what the system keeps of it are optimum-rbln's numbers. What the compiler itself needs besides
 (instructions, activations) is not known before, so that a result near the limit is called tight. It imports nothing of the
 kind: configuration in, numbers out.
@@ -67,7 +69,7 @@ class Shape:
         return int(self.parameters * self.weight_bits / 8)
 
 
-def kv_per_token(config: Mapping[str, Any], bits: float) -> int:
+def kv_per_token(config: Mapping[str, Any], bits: float, devices: int = 1) -> int:
     """Bytes of one token in the KV cache: 2 x layers x KV heads x head size x bytes per number.
 
     Raises:
@@ -76,7 +78,8 @@ def kv_per_token(config: Mapping[str, Any], bits: float) -> int:
     heads = _either(config, "num_attention_heads", "n_head")
     layers = _either(config, "num_hidden_layers", "n_layer")
     head_size = config.get("head_dim") or _either(config, "hidden_size", "n_embd") // heads
-    return int(2 * layers * (config.get("num_key_value_heads") or heads) * head_size * bits / 8)
+    kv_heads = -(-int(config.get("num_key_value_heads") or heads) // devices) * devices
+    return int(2 * layers * kv_heads * head_size * bits / 8)
 
 
 def _either(config: Mapping[str, Any], name: str, older: str) -> int:

@@ -349,7 +349,7 @@ def _shape(request: CompileRequest, source: ModelSource) -> Shape | None:
     kept = min(source.parameters, vocabulary * (1 if source.config.get("tie_word_embeddings") else 2))
     weight_bits = (weight_bits * (source.parameters - kept) + bits * kept) / source.parameters
     try:
-        return Shape(source.parameters, weight_bits, kv_per_token(source.config, kv_bits))
+        return Shape(source.parameters, weight_bits, kv_per_token(source.config, kv_bits, request.num_devices))
     except (KeyError, TypeError, ZeroDivisionError):
         return None
 

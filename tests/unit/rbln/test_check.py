@@ -120,6 +120,7 @@ def test_what_rbln_smi_says_is_read(rbln: None, compiled: Any, tmp_path: Path, m
     smi.write_text(f"#!{sys.executable}\nprint('''{SMI}''')\n")
     smi.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.delenv("RBLN_VISIBLE_DEVICES", raising=False)
     states = read_smi()
     assert [(state.device, state.performance, state.memory) for state in states] == [
         ("rbln0", "P2", "15.7GiB"),
@@ -154,3 +155,10 @@ def test_the_versions_that_fit_are_the_locked_ones() -> None:
     lock = (ROOT / "requirements.txt").read_text() + (ROOT / "requirements" / "rbln.txt").read_text()
     for name, version in check.SERIES.items():
         assert re.search(rf"(?m)^{name}(-cpu)?[=>]={re.escape(version)}", lock), name
+
+
+def test_an_npu_of_others_that_hangs_is_no_matter(rbln: None, compiled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    hung = devices.NpuState("rbln7", "RBLN-CA25", "25C", "6.1W", devices.HUNG, "0.0B", "15.7GiB")
+    monkeypatch.setattr(check, "read_smi", lambda: [hung])
+    monkeypatch.setenv("RBLN_VISIBLE_DEVICES", "0,1,2,3")
+    assert wrong(look(Settings(model=str(compiled())), FOUR)) == []

@@ -365,3 +365,30 @@ def test_the_record_holds_versions_and_the_request(model: Any, tmp_path: Path, o
     assert run(model(), out) == 0
     record = json.loads((out / command.REQUEST_FILE).read_text())
     assert record["request"]["max_seq_len"] == 1024 and set(record["versions"]) == {"optimum-rbln", "rebel-compiler"}
+
+
+def test_a_mount_point_is_refused_before_the_long_part(
+    model: Any, tmp_path: Path, optimum: Optimum, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "volume"
+    out.mkdir()
+    monkeypatch.setattr(os.path, "ismount", lambda path: Path(path) == out)
+    assert run(model(), out) == 1
+    assert "mount point" in capsys.readouterr().err and not optimum.calls
+
+
+def test_what_one_of_the_same_number_left_is_cleared_away(model: Any, tmp_path: Path, optimum: Optimum) -> None:
+    """In a container every compile has the same process id."""
+    write_compiled(tmp_path / f"rbln-model.compiling-{os.getpid()}")
+    assert run(model(), tmp_path / "rbln-model") == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "rbln-model"]
+
+
+def test_every_device_holds_whole_kv_heads() -> None:
+    """Qwen2.5 7B: 4 KV heads on 8 devices, one on each. 2 x 28 x 128 x 2 bytes = 14 KiB per token and device; 2^20 tokens."""
+    qwen = source(
+        **{"parameters": 7_615_616_512, "hidden_size": 3584, "num_attention_heads": 28, "num_key_value_heads": 4},
+        **{"num_hidden_layers": 28, "max_position_embeddings": 32768, "vocab_size": 152064},
+    )
+    estimated = plan(request(num_devices=8, batch_size=32), qwen, ROOM).estimate
+    assert estimated and estimated.kv_cache == 14 * GIB and estimated.verdict == "does not fit"
