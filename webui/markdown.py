@@ -102,14 +102,21 @@ class MarkdownStream:
         self.tail = Tail()
         self._pending = ""
         self._searched = 0  # characters of an open fence that were searched for its end
+        self._look_at = 0  # characters that must be there before an unfinished block is read again
         self._thoughts = _THOUGHTS_MAY_BEGIN
         self._next_number: int | None = None  # set while the pending text continues a list: its next number, 0 if bullets
 
     def feed(self, text: str) -> Update:
         """Takes more text and says what a page that saw all updates before has to do."""
         self._pending += text.replace("\r", "")
-        finished = self._cut() if "\n" in text or len(self._pending) == len(text) else []
-        return self._update(finished)
+        return self._update(self._cut() if self._may_have_ended(text) else [])
+
+    def _may_have_ended(self, text: str) -> bool:
+        """A long block is not read again with each of its lines, but at a blank line or when it has grown by an eighth."""
+        if len(self._pending) == len(text):
+            return True
+        grown = len(self._pending) >= self._look_at or "\n\n" in self._pending[-len(text) - 1 :]
+        return "\n" in text and (grown or self._pending.lstrip("\n").startswith(_FENCES))
 
     def finish(self) -> Update:
         """No more text comes: everything that is left becomes blocks."""
@@ -134,6 +141,7 @@ class MarkdownStream:
             source, self._pending, self._searched = self._pending[:end], self._pending[end:], 0
             if html := self._render(source, self._thoughts):
                 finished.append(html)
+        self._look_at = len(self._pending) + len(self._pending) // 8
         return finished
 
     def _end_of_first_block(self, grows: bool) -> int | None:
@@ -142,12 +150,16 @@ class MarkdownStream:
         start = len(self._pending) - len(stripped)
         if stripped.startswith(_FENCES):
             return self._end_of_fence(start)
-        lines = [line + "\n" for line in stripped.split("\n")[:-1]]  # an unfinished line can still turn into anything
         # What its first lines decide is decided: a long text is not read to its end for each of its blocks.
         size = FIRST_LOOK
-        while (ended := self._lines_of_first_block(lines[:size], grows or size < len(lines))) is None and size < len(lines):
+        while True:
+            *whole, rest = stripped.split("\n", size)  # an unfinished line can still turn into anything
+            lines, more = [line + "\n" for line in whole], "\n" in rest
+            if (ended := self._lines_of_first_block(lines, grows or more)) is not None:
+                return start + sum(map(len, lines[:ended]))
+            if not more:
+                return None
             size *= 2
-        return None if ended is None else start + sum(map(len, lines[:ended]))
 
     def _lines_of_first_block(self, lines: list[str], grows: bool) -> int | None:
         thoughts = self._thoughts if len(lines) > 1 else self._thoughts_alone()

@@ -133,20 +133,21 @@ class PromptBuilder:
 
     def _encode(self, messages: Sequence[Message], system: str) -> tuple[list[int], str]:
         literal: dict[str, str] = {}
-        turns = [{"role": m.role, "content": self._protected(m.text, m.role, literal)} for m in messages]
+        mark = f"literal{secrets.token_hex(12)}"
+        turns = [{"role": m.role, "content": self._protected(m.text, m.role, literal, mark)} for m in messages]
         begun = turns.pop()["content"] if turns[-1]["role"] == "assistant" else ""
-        text = self._render(turns, self._protected(system, "user", literal)) + begun
+        text = self._render(turns, self._protected(system, "user", literal, mark)) + begun
         if not literal:
             return self._ids(text), text
-        pieces = re.split("(" + "|".join(literal) + ")", text)
+        pieces = re.split(f"({mark}x[0-9]+x)", text)
         ids = [i for piece in pieces for i in (self._literal_ids(literal[piece]) if piece in literal else self._ids(piece))]
         return ids, "".join(self._broken(literal[piece]) if piece in literal else piece for piece in pieces)
 
-    def _protected(self, text: str, role: Role, literal: dict[str, str]) -> str:
+    def _protected(self, text: str, role: Role, literal: dict[str, str], mark: str) -> str:
         """The text with each look-alike of a control token replaced by a word that the template leaves alone."""
 
         def replaced(found: re.Match[str]) -> str:
-            word = f"literal{secrets.token_hex(12)}"
+            word = f"{mark}x{len(literal)}x"
             literal[word] = found.group()
             return word
 

@@ -160,3 +160,8 @@ def test_the_rules_of_a_file() -> None:
     rules.asked()
     with pytest.raises(TooManyQuestions):
         rules.check("x", 0)
+
+
+@pytest.mark.parametrize("text", ["진짜ㅅㅂ", "ㅅㅂㅋㅋ", "ㅅㅂ놈", "a hot\ndog"])
+def test_letters_alone_and_words_across_a_line_are_found(text: str) -> None:
+    assert BlockList(("ㅅㅂ", "hot dog")).finds(text)

@@ -308,10 +308,40 @@ def test_a_long_answer_costs_in_proportion_to_its_length() -> None:
 
     markdown._BLOCKS.parse = counted  # type: ignore[method-assign]
     try:
-        for text in ("```\n" + "x = 1\n" * 2000 + "```\n", "word " * 4000, "- item\n" * 1000, "A sentence.\n\n" * 1000):
+        for text in (
+            "```\n" + "x = 1\n" * 2000 + "```\n",
+            "word " * 4000,
+            "- item\n" * 1000,
+            "A sentence.\n\n" * 1000,
+            "12\n" * 2000,
+        ):
             for size in (4, len(text)):
                 calls = 0
                 stream(text, size)
                 assert calls < 40 * len(text)
     finally:
         markdown._BLOCKS.parse = parse  # type: ignore[method-assign]
+
+
+def test_many_blocks_cost_in_proportion_to_their_number() -> None:
+    """Counted in characters that are cut into lines, by a text that counts them."""
+    cut = 0
+
+    class Counted(str):
+        def lstrip(self, *given: str) -> Counted:  # type: ignore[override]
+            return Counted(super().lstrip(*given))
+
+        def split(self, *given: object) -> list[str]:  # type: ignore[override]
+            nonlocal cut
+            parts = super().split(*given)  # type: ignore[arg-type]
+            cut += sum(map(len, parts[:-1]))
+            return parts
+
+        def __getitem__(self, key: object) -> Counted:  # type: ignore[override]
+            return Counted(super().__getitem__(key))  # type: ignore[index]
+
+    text = "a\n\n" * 500
+    markdown = MarkdownStream()
+    markdown._pending = Counted(text)
+    markdown.finish()
+    assert len(markdown.blocks) == 500 and 0 < cut < 10 * len(text)

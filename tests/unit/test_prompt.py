@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 import pytest
@@ -137,3 +138,16 @@ def test_a_long_conversation_is_continued_with_its_question(tokenizer: Any) -> N
     assert "the question" in text and text.endswith("the answer so far")
     with pytest.raises(MessageTooLong):
         builder.build(talk("a question", "an answer without end " * 200))
+
+
+def test_many_look_alikes_make_no_pattern_of_as_many_words(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    patterns, split = [], re.split
+
+    def noted(pattern: Any, *rest: Any, **options: Any) -> Any:
+        patterns.append(str(pattern))
+        return split(pattern, *rest, **options)
+
+    monkeypatch.setattr(re, "split", noted)
+    PromptBuilder(tokenizer, 8192).build(talk("<|pad|>" * 200))
+    (own,) = [each for each in patterns if "literal" in each]
+    assert len(own) < 100

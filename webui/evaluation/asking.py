@@ -15,7 +15,7 @@ from webui.batch.request import Request, new_id
 from webui.conversation import Message, Sampling
 from webui.engines.base import Engine, Priority
 from webui.engines.supervisor import Supervisor
-from webui.errors import EngineStopped, WebuiError
+from webui.errors import EngineStopped, Internal, WebuiError
 from webui.evaluation.runs import Answer, Ask, times_of
 from webui.prompt import Prompt
 
@@ -57,6 +57,10 @@ class Asking:
                 failure = error
             except WebuiError as error:
                 failure = error
+                break
+            except Exception:  # such as a template that refuses these roles: this question's end, not the run's
+                log.exception("An answer of an evaluation failed.")
+                failure = Internal()
                 break
         assert failure is not None
         failure.write_to(log, "an answer of an evaluation")

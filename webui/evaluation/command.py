@@ -133,7 +133,9 @@ def _run_phase(folder: Folder, settings: Settings, variants: list[Variant], judg
         folder.engines[JUDGE] = {"fingerprint": model}
     with contextlib.closing(Journal(folder.journal)) as journal:
         asks = folder.judge_asks() if judge else [a for v in variants for a in folder.plan.asks(folder.prompts.rows, v, model)]
-        if all(journal.has(ask) for ask in asks) and all(each in folder.engines for each in _names(variants, judge)):
+        # What was asked of another model in between has its own answers: the folder must say that it stands for this one.
+        known = {folder.engines.get(each, {}).get("fingerprint") for each in _names(variants, judge)} == {model}
+        if known and all(journal.has(ask) for ask in asks):
             return False
         prepare_environment(settings)
         try:

@@ -202,7 +202,7 @@ def _told(side: Side) -> dict[str, Any]:
 
 def names_itself(text: str, name: str) -> bool:
     """Whether a text has this name in it as words of its own, whatever stands between its parts."""
-    parts = re.findall(r"\w+", name.casefold())
+    parts = re.findall(r"[^\W_]+", name.casefold())  # what may stand between parts is in none of them
     if sum(map(len, parts)) < NAME_AT_LEAST:
         return False
     return re.search(r"(?<!\w)" + r"[\W_]*".join(map(re.escape, parts)) + r"(?!\w)", text.casefold()) is not None

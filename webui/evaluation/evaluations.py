@@ -21,7 +21,7 @@ from typing import Any
 
 from webui.background import in_background
 from webui.engines.registry import Backend
-from webui.errors import BadInput, EvaluationNotFound, EvaluationUnkept, WebuiError
+from webui.errors import BadInput, EvaluationNotFound, EvaluationUnkept, Internal, WebuiError
 from webui.evaluation.asking import Asking, MakePrompt
 from webui.evaluation.folder import Folder, Plan
 from webui.evaluation.plots import plots
@@ -254,6 +254,9 @@ class Evaluations:
             _fail(evaluation, error)
         except OSError as error:
             _fail(evaluation, EvaluationUnkept(reason=error.strerror or error))
+        except Exception:
+            log.exception("An evaluation failed.")
+            _fail(evaluation, Internal())
         finally:
             evaluation.run = None
 

@@ -73,6 +73,8 @@ class Plan:
         variants, judge = values.get("variants"), values.get("judge")
         if not isinstance(variants, list) or not all(isinstance(each, dict) for each in variants):
             raise BadInput(field="variants", reason="a list of variants is wanted")
+        if judge and not (isinstance(judge, dict) and isinstance(judge.get("variant"), dict)):
+            raise BadInput(field="judge", reason="an object with a variant is wanted")
         scores = values.get("scores")
         return cls(
             name=str(values.get("name", ""))[:120],
@@ -107,7 +109,7 @@ def checked_scores(names: Any) -> list[str]:
     Raises:
         BadInput
     """
-    if not isinstance(names, list) or not all(name in SCORES for name in names):
+    if not isinstance(names, list) or not all(isinstance(name, str) and name in SCORES for name in names):
         raise BadInput(field="scores", reason=f"of these: {', '.join(SCORES)}")
     return list(dict.fromkeys(names))
 

@@ -65,6 +65,11 @@ def verdict(text: str) -> float | None:
     return {"A": 1.0, "B": 0.0, "TIE": 0.5, "C": 0.5}[found[-1].upper()] if found else None
 
 
+def verdict_of(answer: Answer) -> float | None:
+    """The same of an answer; one that was cut may only have been weighing."""
+    return verdict(answer.text) if answer.answered and answer.end == "stop" else None
+
+
 @dataclass(slots=True)
 class Verdicts:
     """What a judge has said.
@@ -89,7 +94,7 @@ def verdicts(answers: Iterable[Answer]) -> Verdicts:
     for answer in answers:
         about = answer.about
         place = (str(about["row"]), int(about["repeat"]), str(about["first"]), str(about["second"]))
-        said[place] = verdict(answer.text) if answer.answered else None
+        said[place] = verdict_of(answer)
     points: dict[tuple[str, str, int], list[float]] = defaultdict(list)
     wins: dict[tuple[str, str], float] = defaultdict(float)
     counts = {"agreed": 0, "changed": 0, "unreadable": 0}

@@ -15,7 +15,7 @@ from typing import Any
 
 from webui.batch.latency import GOOD, LATENCIES, goodput, latencies, percentile
 from webui.batch.request import Request
-from webui.evaluation.judge import JUDGE, Verdicts, verdict, verdicts
+from webui.evaluation.judge import JUDGE, Verdicts, verdict_of, verdicts
 from webui.evaluation.prompts import BadRow, Prompts, Row
 from webui.evaluation.runs import Answer
 from webui.evaluation.scores import FORMULAS, SCORES, Unscorable
@@ -195,7 +195,7 @@ def _spread(requests: Sequence[Request], latency: str) -> list[float]:
 
 def _as_judged(answer: Answer) -> dict[str, Any]:
     """What the judge said of two answers in one order; its `verdict` is 1 if the first is better, 0 if the second, else 0.5."""
-    given = verdict(answer.text) if answer.answered else None
+    given = verdict_of(answer)
     return {**answer.about, "verdict": given, "answer": answer.text, "end": answer.end, "error": answer.error}
 
 

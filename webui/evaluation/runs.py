@@ -260,7 +260,7 @@ class Run:
             if self.state != "cancelled":
                 self._to("cancelled")
                 raise
-        except (WebuiError, OSError) as error:
+        except Exception as error:
             self.error = error.as_dict() if isinstance(error, WebuiError) else {"message": str(error)}
             await self._end_workers()
             self._to("failed")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 REGEX_WITHIN = 1.0  # seconds that a regular expression may search
-_NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][-+]?\d+)?")
+_NUMBER = re.compile(r"[-+]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?")
 _FENCE = re.compile(r"\s*```\w*\n(.*?)\n?```\s*", re.DOTALL)
 _WORD = re.compile(r"\w+")
 
@@ -76,7 +76,9 @@ def json_schema(answer: str, row: Row) -> float | None:
         return None
     import jsonschema
     import referencing
+    import regex
 
+    _limit_patterns()
     fenced = _FENCE.fullmatch(answer)
     try:
         value = json.loads(fenced[1] if fenced else answer)
@@ -86,8 +88,25 @@ def json_schema(answer: str, row: Row) -> float | None:
         jsonschema.Draft202012Validator.check_schema(row.schema)
         # With a registry of its own it never looks for anything on a network.
         return float(jsonschema.Draft202012Validator(row.schema, registry=referencing.Registry()).is_valid(value))
-    except (jsonschema.SchemaError, referencing.exceptions.Unresolvable) as error:
-        raise Unscorable(f"the schema cannot be used: {str(error).splitlines()[0]}") from None
+    except (TimeoutError, regex.error) as error:
+        raise Unscorable(f"a pattern of the schema: {error or f'took longer than {REGEX_WITHIN:g} s'}") from None
+    except (jsonschema.SchemaError, referencing.exceptions.Unresolvable, RecursionError, ValueError) as error:
+        raise Unscorable(f"the schema cannot be used: {(str(error).splitlines() or [type(error).__name__])[0]}") from None
+
+
+@cache
+def _limit_patterns() -> None:
+    """jsonschema searches with `re`, which has no limit of time and lets no other thread run meanwhile."""
+    import regex
+    from jsonschema import _keywords, _legacy_keywords, _utils
+
+    class Limited:
+        @staticmethod
+        def search(pattern: str, text: str) -> Any:
+            return regex.search(pattern, text, timeout=REGEX_WITHIN)
+
+    for module in (_keywords, _legacy_keywords, _utils):
+        module.re = Limited
 
 
 def chrf(answer: str, row: Row) -> float | None:

@@ -16,6 +16,7 @@ from typing import Any
 SCALE = 400 / math.log(10)
 MIDDLE = 1000.0
 REGULARISATION = 0.01
+ITERATIONS = 10_000  # at most; where one always beats the next, a hundred are too few
 RESAMPLES = 500
 SEED = 20_000
 FEW = 100  # votes, below which it is said how little they show
@@ -129,7 +130,7 @@ class _Ballots:
         wins = np.zeros((self._size, self._size))
         np.add.at(wins, (self._first, self._second), weight * self._points)
         np.add.at(wins, (self._second, self._first), weight * (1 - self._points))
-        return MIDDLE + SCALE * choix.ilsr_pairwise_dense(wins, alpha=REGULARISATION)
+        return MIDDLE + SCALE * choix.ilsr_pairwise_dense(wins, alpha=REGULARISATION, max_iter=ITERATIONS)
 
 
 def _score(name: str, wins: dict[tuple[str, str], float]) -> float:

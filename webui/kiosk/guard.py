@@ -47,9 +47,10 @@ def _plain(text: str) -> str:
 
 
 def _pattern(word: str) -> str:
-    if any("가" <= letter <= "힣" for letter in word):
+    if any("가" <= letter <= "힣" or "\u1100" <= letter <= "\u11ff" for letter in word):  # syllables, and letters alone
         return r"\s*".join(re.escape(letter) for letter in word if not letter.isspace())
-    return rf"(?<!\w){re.escape(word)}(?!\w)"
+    parts = r"\s+".join(map(re.escape, word.split()))
+    return rf"(?<!\w){parts}(?!\w)"
 
 
 class Rate:

@@ -130,7 +130,7 @@ class EvaluationApi:
         evaluation, query = self._found(request), request.query_params
         texts = evaluation.folder.texts()
         repeat = query.get("repeat", "0")
-        if not repeat.isdigit():
+        if not repeat.isdecimal():
             raise BadInput(field="repeat", reason="a whole number is wanted")
         places = [(query.get("row", ""), query.get(side, ""), int(repeat)) for side in ("first", "second")]
         if any(place not in texts for place in places):

@@ -12,6 +12,7 @@ from webui.evaluation import arguments, command
 from webui.evaluation.folder import Folder, Plan
 from webui.evaluation.judge import Judge
 from webui.evaluation.provenance import fingerprint
+from webui.evaluation.runs import Answer
 from webui.evaluation.variants import Variant
 from webui.settings import Settings
 
@@ -82,3 +83,22 @@ def _rows(folder: Path) -> Path:
     path = folder / "rows.jsonl"
     path.write_text('{"prompt": "x", "reference": "y"}\nbroken\n')
     return path
+
+
+def test_back_at_an_earlier_model_its_own_answers_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def ask(folder, settings, variants, judge, model, asks, journal):  # type: ignore[no-untyped-def]
+        folder.engines |= {each.name: {"fingerprint": model} for each in variants}
+        folder.save()
+        for each in asks:
+            if not journal.has(each):
+                journal.add(Answer(each.key, each.about, f"of {model}", "stop"))
+
+    monkeypatch.setattr(command, "_ask", ask)
+    monkeypatch.setattr("webui.engines.local.prepare_environment", lambda settings: None)
+    monkeypatch.setattr("webui.server.process.end_children", lambda: None)
+    rows = command.read_path(_rows(tmp_path))
+    for model in ("X", "Y", "X"):
+        monkeypatch.setattr(command, "fingerprint", lambda settings, model=model: model)
+        folder = Folder.make(tmp_path / "out", Plan("x", [Variant("a")], ["exact"]), rows)
+        command._run_phase(folder, Settings(), folder.plan.variants, False)
+    assert set(folder.texts().values()) == {"of X"}

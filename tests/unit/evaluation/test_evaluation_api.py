@@ -276,3 +276,24 @@ def test_one_of_three_beats_both_others_and_a_tie_is_even() -> None:
 def test_differences_are_those_of_words() -> None:
     parts = differences("the quick fox", "the slow fox")
     assert parts == [("same", "the "), ("gone", "quick"), ("new", "slow"), ("same", " fox")]
+
+
+async def test_a_fault_of_ours_costs_one_answer_and_is_told() -> None:
+    async with EvaluationWorld(None) as world, world.client() as client:
+        id = await begun(client, {"id": "bad", "prompt": "fault of ours"}, *ROWS, variants=VARIANTS[:1])
+        progress = (await when(client, id, over))["progress"]
+        assert (progress["state"], progress["done"], progress["failed"]) == ("finished", 20, 1)
+        rows = (await client.get(f"/api/evaluations/{id}/results")).json()["rows"]
+        assert [row["error"]["code"] for row in rows if row["error"]] == ["internal"]
+
+
+@pytest.mark.parametrize("plan", [{"judge": 1}, {"judge": {"rubric": "x"}}, {"scores": [[]]}])
+async def test_a_plan_that_makes_no_sense_is_refused(plan: dict[str, Any]) -> None:
+    async with EvaluationWorld(None) as world, world.client() as client:
+        answer = await client.post("/api/evaluations", json={**file(*ROWS), "plan": {"variants": VARIANTS, **plan}})
+        assert answer.status_code == 400 and answer.json()["error"]["params"]["field"] == next(iter(plan))
+
+
+def test_a_name_of_underscores_alone_costs_nothing() -> None:
+    assert not names_itself("_" * 60 + "a", " ".join("_" * 30))
+    assert names_itself("as llama_3.1, I", "Llama 3.1")

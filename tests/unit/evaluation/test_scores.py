@@ -60,6 +60,7 @@ def test_a_regular_expression_that_takes_too_long_is_given_up() -> None:
     [
         ("regex", {"regex": "("}),
         ("json_schema", {"schema": {"type": "nothing"}}),
+        ("json_schema", {"schema": {"$ref": "#"}}),
         ("json_schema", {"schema": {"$ref": "http://127.0.0.1:9/schema.json"}}),
     ],
 )
@@ -72,6 +73,9 @@ def test_what_a_row_says_wrongly_is_named(name: str, said: dict[str, object]) ->
     ("text", "number"),
     [
         ("1,234.5 km", 1234.5),
+        ("Grade3", 3.0),
+        ("CVE2024", 2024.0),
+        ("x.5e2", 50.0),
         ("-3", -3.0),
         ("1e3", 1000.0),
         ("3.", 3.0),
@@ -89,3 +93,16 @@ def test_only_what_rows_say_enough_for_is_scored() -> None:
     rows = read("x.jsonl", b'{"prompt": "q", "reference": "1"}\n{"prompt": "q", "schema": {}}').rows
     assert fitting(rows) == ["exact", "contains", "json_schema", "chrf", "rouge_l"]
     assert fitting(rows[1:]) == ["json_schema"]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"pattern": r"(a|a|aa)+$"},
+        {"allOf": [{"$schema": "https://json-schema.org/draft/2020-12/schema", "pattern": r"(a|a|aa)+$"}]},
+    ],
+)
+def test_a_slow_pattern_of_a_schema_is_given_up(schema: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webui.evaluation.scores.REGEX_WITHIN", 0.05)
+    with pytest.raises(Unscorable):
+        SCORES["json_schema"]('"' + "a" * 40 + '!"', row(schema=schema))
