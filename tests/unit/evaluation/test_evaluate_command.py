@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,6 +97,7 @@ def test_back_at_an_earlier_model_its_own_answers_count(tmp_path: Path, monkeypa
     monkeypatch.setattr(command, "_ask", ask)
     monkeypatch.setattr("webui.engines.local.prepare_environment", lambda settings: None)
     monkeypatch.setattr("webui.server.process.end_children", lambda: None)
+    monkeypatch.setattr("webui.server.process.private_temporary_folder", contextlib.nullcontext)
     rows = command.read_path(_rows(tmp_path))
     for model in ("X", "Y", "X"):
         monkeypatch.setattr(command, "fingerprint", lambda settings, model=model: model)
