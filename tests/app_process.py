@@ -64,7 +64,7 @@ class AppProcess:
 
     def _address(self) -> str:
         """The address that the app says it listens on."""
-        for _ in range(300):
+        for self.looks in range(2400):
             for line in self.log.read_text().splitlines():
                 if "Batchat is at " in line:
                     return line.rpartition(" ")[2]
@@ -96,7 +96,7 @@ class AppProcess:
         """Every process that it started."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
-    def end(self, number: int = signal.SIGTERM, seconds: float = 30) -> int:
+    def end(self, number: int = signal.SIGTERM, seconds: float = 180) -> int:
         """Ends it by a signal and gives its exit status; by force if it does not end in time."""
         children = self.children() if self.process.poll() is None else []
         self.process.send_signal(number)

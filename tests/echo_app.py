@@ -16,12 +16,14 @@ import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
+from webui import library
 from webui.batch.board import Board, EngineFacts, Progress
 from webui.batch.steps import Step
 from webui.conversation import Sampling
 from webui.engines.base import EngineInfo, Piece, Priority, Report
+from webui.history import keeper
 from webui.prompt import Prompt
-from webui.server import app, process
+from webui.server import app, list_api, process
 from webui.settings import load
 
 TOKEN = 4  # characters
@@ -104,6 +106,7 @@ def main() -> int:
     for chatty in ("httpx", "httpcore", "asyncio", "markdown_it", "python_multipart"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    keeper.UNDO_WITHIN = library.UNDO_WITHIN = list_api.UNDO_WITHIN = 120.0  # a browser may stand still for ten seconds
     elsewhere = app.engines
     app.engines = lambda settings, *more: EchoEngines(more[0]) if settings.engine == "local" else elsewhere(settings, *more)
     return process.run(load(sys.argv[1:]))

@@ -72,6 +72,7 @@ class PacedEngine:
                     running.tokens.put_nowait(None)
                 return
             running = self._line[:LANES] if self._script.steps.is_set() else []
+            self._script.stepped += bool(running)
             for each in running:
                 each.given += 1
                 self._board.gave(each.request, Progress(each.given))
@@ -123,6 +124,7 @@ class Script:
         killed: set: the engine dies.
         starts: cleared: an engine that is to start does not come up.
         prompts: everything that was asked.
+        stepped: how many steps gave tokens.
     """
 
     def __init__(self) -> None:
@@ -131,6 +133,7 @@ class Script:
         self.steps.set()
         self.starts.set()
         self.prompts: list[str] = []
+        self.stepped = 0
 
     def engines(self, board: Board) -> Any:
         """A factory for the supervisor."""

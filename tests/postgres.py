@@ -80,7 +80,7 @@ class Cluster:
         """Ends it; it can be started again."""
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)  # its "fast" shutdown: clients are not waited for
-            self._process.wait(30)
+            self._process.wait(180)
             self._process = None
 
     def new_database(self) -> str:

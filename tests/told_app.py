@@ -54,7 +54,7 @@ async def house(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> AsyncIterat
         return ToldEngine()
 
     monkeypatch.setattr("webui.server.app.engines", lambda settings, board, on_models: start)
-    app = App(Settings(**{"data_dir": NONE, "grace": 0.05, **settings}))
+    app = App(Settings(**{"data_dir": NONE, "grace": 60.0, **settings}))
     app.history.start()
     app.supervisor.start()
     await app.supervisor.ready()

@@ -97,7 +97,7 @@ class World:
         self.board.reset(EngineFacts(4))
         self.history = History(database)
         admission = Admission(100, lanes=lambda: 4)
-        self.chats = Chats(self.supervisor, self.board, Settings(grace=0.05), admission, self.history)
+        self.chats = Chats(self.supervisor, self.board, Settings(grace=60.0), admission, self.history)
         self.library = self.chats.library
         self.history.on_change = self.library.history_changed
         routes = [*ListApi(self.library).routes(), *ChatApi(self.chats, Fronts(self.registry, self._front)).routes()]

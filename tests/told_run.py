@@ -1,12 +1,14 @@
-"""A run in a process of its own, to be killed: its answers come from here, and each question is noted before it is answered.
+"""A run in a process of its own, which may kill itself. Its answers come from here; each question is noted before its answer.
 
-python -m tests.told_run FOLDER ROWS CONCURRENCY
+python -m tests.told_run FOLDER ROWS CONCURRENCY [ANSWERS AFTER WHICH IT KILLS ITSELF]
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import signal
 import sys
 from pathlib import Path
 
@@ -34,13 +36,18 @@ def asks(folder: Folder) -> list[Ask]:
     return [ask for variant in folder.plan.variants for ask in folder.plan.asks(folder.prompts.rows, variant, ENGINE)]
 
 
-async def main(path: Path, rows: int, concurrency: int) -> None:
+async def main(path: Path, rows: int, concurrency: int, killed_after: int = 0) -> None:
     folder = plan(path, rows, concurrency)
+    answered = 0
     with (path / "asked.log").open("a", buffering=1) as asked:
 
         async def answer(ask: Ask) -> Answer:
+            nonlocal answered
             asked.write(ask.key + "\n")
             await asyncio.sleep(random.random() * 0.02)
+            answered += 1
+            if answered == killed_after:
+                os.kill(os.getpid(), signal.SIGKILL)
             return Answer(ask.key, ask.about, f"answer {ask.messages[-1][1].split()[1]}", "stop")
 
         journal = Journal(folder.journal)
@@ -49,4 +56,4 @@ async def main(path: Path, rows: int, concurrency: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))
+    asyncio.run(main(Path(sys.argv[1]), *map(int, sys.argv[2:])))

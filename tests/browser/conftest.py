@@ -30,6 +30,7 @@ FLAGS = [
 ]
 PICTURES = ROOT / "test-results"
 PATIENCE = 60_000.0  # milliseconds; a machine that does other things besides stands still for some of them
+GREEDY = """try { sessionStorage['batchat.controls'] ??= '{"system":"","sampling":{"temperature":0}}' } catch {}"""
 DESKTOP, PHONE = {"width": 1280, "height": 820}, {"width": 390, "height": 844}
 
 
@@ -49,7 +50,7 @@ def browser() -> Iterator[Browser]:
         message = "NO BROWSER: install Chromium, Chrome or Edge to run the browser tests"
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(message)
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        running = playwright.chromium.launch(executable_path=path, args=FLAGS, timeout=4 * PATIENCE)
         yield running
         running.close()
 
@@ -108,9 +109,15 @@ def visiting(browser: Browser, app: AppProcess, request: pytest.FixtureRequest) 
 
 @pytest.fixture
 def visit(browser: Browser, app: AppProcess, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visit]]:
-    """Visitors of the app with its engine."""
+    """Visitors of the app with its engine, whose answers are the likeliest unless a test asks for others."""
     with visiting(browser, app, request) as make:
-        yield make
+
+        def greedy(**options: Any) -> Visit:
+            one = make(**options)
+            one.context.add_init_script(GREEDY)
+            return one
+
+        yield greedy
 
 
 @pytest.fixture

@@ -89,6 +89,7 @@ def screen(
     context: BrowserContext = browser.new_context(
         **{"viewport": size, "has_touch": True, "locale": "en-US", "reduced_motion": "reduce", **options}
     )
+    context.set_default_timeout(LONG)
     complaints: list[str] = []
     context.on("weberror", lambda error: complaints.append(str(error.error)))
     page = context.new_page()

@@ -85,11 +85,9 @@ def test_a_message_is_copied_as_its_markdown_and_code_as_code(echo_visit: Visiti
     ask(page, SAMPLE)
     answered(page)
     last(page).get_by_role("button", name="Copy message").click()
-    page.wait_for_function(
-        "async (text) => await navigator.clipboard.readText() === text", arg=SAMPLE.rstrip("\n"), timeout=15_000
-    )
+    page.wait_for_function("async (text) => await navigator.clipboard.readText() === text", arg=SAMPLE.rstrip("\n"))
     last(page).get_by_role("button", name="Copy code").click()
-    page.wait_for_function("async () => await navigator.clipboard.readText() === 'x = 1\\n'", timeout=15_000)
+    page.wait_for_function("async () => await navigator.clipboard.readText() === 'x = 1\\n'")
 
 
 def test_long_lines_are_wrapped_at_will_and_stay_so(echo_visit: Visiting) -> None:
@@ -142,7 +140,6 @@ def test_a_reader_who_scrolled_up_stays_put(echo_visit: Visiting) -> None:
     page.wait_for_function(
         "() => { const {scrollHeight, scrollTop, clientHeight} = document.querySelector('.talk');"
         " return scrollHeight - scrollTop - clientHeight < 4; }",
-        timeout=30_000,
     )
     page.locator("#stop").click()
 
@@ -196,7 +193,7 @@ def test_the_language_is_the_browsers_and_can_be_switched(echo_visit: Visiting) 
     expect(page.locator(".answer-footer")).to_contain_text(re.compile(r"\d+ tokens"))
     page.reload()
     expect(page.locator("#new-chat")).to_contain_text("New chat", timeout=60_000)
-    expect(page.locator("#send")).to_have_text("Send", timeout=30_000)
+    expect(page.locator("#send")).to_have_text("Send")
 
 
 def test_a_reason_stays_when_the_thumb_is_turned_and_the_keyboard_stays_on_it(echo_visit: Visiting) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import signal
 import time
 from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
+from tests.app_process import AppProcess
 from tests.browser.conftest import Visit
 from tests.conftest import CONTEXT, ENDLESS
 
@@ -36,7 +38,7 @@ def long_answer(page: Page, text: str) -> Locator:
 
     def longer(route: Route) -> None:
         body = route.request.post_data_json
-        route.continue_(post_data={**body, "sampling": {**body["sampling"], "min_tokens": ENDLESS}})
+        route.continue_(post_data={**body, "sampling": {**body["sampling"], "min_tokens": ENDLESS, "temperature": 1}})
 
     page.route("**/messages", longer)
     ask(page, text)
@@ -111,10 +113,11 @@ def test_a_reload_in_the_middle_shows_the_answer_so_far_and_goes_on(visit: Visit
     page = visit().tab()
     answer = long_answer(page, "Tell me a story about the sea.")
     page.wait_for_function(f"{LENGTH} > 100")
-    before = written(page)
+    before, length = written(page), page.evaluate(LENGTH)
     page.reload()
     answer.wait_for()
     expect(answer).to_have_attribute("data-state", "decode")
+    page.wait_for_function(f"{LENGTH} > {length + 20}")
     after = written(page)
     assert after.startswith(before[: len(before) // 2]) and len(after) > len(before)
     expect(page.locator(".message")).to_have_count(2)
@@ -122,15 +125,18 @@ def test_a_reload_in_the_middle_shows_the_answer_so_far_and_goes_on(visit: Visit
     expect(answer).to_have_attribute("data-state", "ended")
 
 
-def test_a_stream_that_has_died_silently_is_opened_again(echo_visit: Visiting) -> None:
+def test_a_stream_that_has_died_silently_is_opened_again(echo_visit: Visiting, echo_app: AppProcess) -> None:
     one = echo_visit()
     page = one.context.new_page()
     page.clock.install()
     page.goto(one.url)
     expect(page.locator("#engine-status")).not_to_be_empty()
-    page.clock.run_for(25_000)
-    with page.expect_request("**/api/stream*"):
-        page.clock.run_for(21_000)  # in which the server could say nothing
+    echo_app.process.send_signal(signal.SIGSTOP)  # it says nothing
+    try:
+        with page.expect_request("**/api/stream*"):
+            page.clock.run_for(46_000)
+    finally:
+        echo_app.process.send_signal(signal.SIGCONT)
     ask(page, "Hello")
     answered(page)
 

@@ -29,6 +29,18 @@ def sent(page: Page, text: str, usual: dict[str, Any]) -> tuple[str, dict[str, A
     return body["system"], {**usual, **body["sampling"]}
 
 
+def hears(page: Page) -> None:
+    """Waits until the page hears Gradio's controls; the panel of sampling is open."""
+    for attempt in range(60):
+        value = 6 + attempt % 2
+        control(page, "top_k").fill(str(value))
+        control(page, "top_k").press("Tab")
+        page.wait_for_timeout(SETTLED)
+        if page.evaluate("(n) => JSON.parse(sessionStorage['batchat.controls'] ?? '{}').sampling?.top_k === n", value):
+            return
+    raise AssertionError("Gradio's controls are not heard")
+
+
 def control(page: Page, name: str) -> Locator:
     """The field of one setting."""
     return page.locator(f"#sampling-{name} :is(textarea, input[type=number])").first
@@ -60,13 +72,13 @@ def test_settings_go_with_the_message_survive_a_reload_and_are_reset(echo_visit:
     usual = page.request.get(f"{visit.url}/api/status").json()["sampling"]
     assert sent(page, "one", usual) == ("", usual)
     answered(page)
-    page.wait_for_timeout(SETTLED)
-    page.locator(".chip[data-panel=system]").click()
-    page.locator("#system-prompt textarea").fill("Be short.")
     page.locator(".chip[data-panel=sampling]").click()
+    hears(page)
     for name, value in (("temperature", "0.3"), ("top_k", "5"), ("max_tokens", "77"), ("seed", "0"), ("stop", "END\n###")):
         control(page, name).fill(value)
         control(page, name).press("Tab")
+    page.locator(".chip[data-panel=system]").click()
+    page.locator("#system-prompt textarea").fill("Be short.")
     expect(page.locator(".chip[data-panel=sampling]")).to_contain_text("0.3")
     wanted = {**usual, "temperature": 0.3, "top_k": 5, "max_tokens": 77, "seed": 0, "stop": ["END", "###"]}
     page.wait_for_function("() => JSON.parse(sessionStorage['batchat.controls'] ?? '{}').sampling?.stop?.length === 2")
@@ -77,7 +89,7 @@ def test_settings_go_with_the_message_survive_a_reload_and_are_reset(echo_visit:
         page.locator("#message textarea").wait_for()
     page.locator(".chip[data-panel=sampling]").click()
     expect(control(page, "temperature")).to_have_value("0.3")
-    page.wait_for_timeout(SETTLED)
+    hears(page)
     page.locator("#sampling-reset").click()
     expect(control(page, "temperature")).to_have_value(str(usual["temperature"]))
     page.wait_for_function("() => !Object.keys(JSON.parse(sessionStorage['batchat.controls'] ?? '{}').sampling ?? {}).length")

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.app_process import AppProcess
-from tests.browser.conftest import DESKTOP, PHONE, picture
+from tests.browser.conftest import DESKTOP, GREEDY, PHONE, picture
 
 pytestmark = pytest.mark.browser
 
@@ -18,11 +18,14 @@ def test_the_light_page_becomes_the_chat_and_a_message_sent_early_is_answered(
 ) -> None:
     assert starting_app.status()["stage"] in ("importing", "loading"), "this test has to be the first to use the app"
     context = browser.new_context(viewport=DESKTOP, locale="en-US")
+    context.set_default_timeout(120_000)
+    context.add_init_script(GREEDY)
     page = context.new_page()
     page.goto(starting_app.url)
     assert page.locator("#message").count() == 0, "the light page has no composer yet"
     page.screenshot(path=picture("loading-desktop"))
     phone = browser.new_context(viewport=PHONE, locale="ko-KR", color_scheme="dark").new_page()
+    phone.set_default_timeout(120_000)
     phone.goto(starting_app.url)
     phone.screenshot(path=picture("loading-phone-dark-ko"))
     phone.context.close()

@@ -30,6 +30,7 @@ def served(folder: Path) -> Iterator[ServedApp]:
         folder,
         attract_requests="0",
         requests_per_minute="1000",
+        max_tokens="100000",
         together_tokens="8",
         topics="{ en = 'bread and batching', ko = '빵과 배칭' }",
         blocked_words="['naughty']",

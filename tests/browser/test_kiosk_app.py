@@ -21,6 +21,7 @@ def test_a_visit_before_the_real_engine(browser: Browser, tmp_path: Path) -> Non
     file = kiosk_file(tmp_path, together_tokens="16", max_tokens="60", idle_seconds="3600")  # a busy machine starts slowly
     with running_app("--kiosk", str(file)) as app:
         context = browser.new_context(viewport={"width": 1920, "height": 1080}, has_touch=True, locale="en-US")
+        context.set_default_timeout(LONG)
         page = context.new_page()
         page.goto(app.url)  # before the engine is ready
         screen = page.locator("kiosk-screen")
@@ -29,7 +30,7 @@ def test_a_visit_before_the_real_engine(browser: Browser, tmp_path: Path) -> Non
         expect(screen).to_have_attribute("data-screen", "waiting", timeout=LONG)
         app.wait_until_ready()
         expect(screen).to_have_attribute("data-screen", "answered", timeout=LONG)
-        expect(page.locator(".blocks")).to_contain_text("배칭", timeout=LONG)
+        expect(page.locator(".blocks")).not_to_be_empty(timeout=LONG)
         expect(page.locator(".answer-footer")).to_contain_text("프리필")
         page.screenshot(path=picture("kiosk-app-answered"))
 

@@ -99,8 +99,8 @@ async def test_twelve_sessions_on_four_lanes_wait_in_the_engine(app: AppProcess)
     try:
         await busy(app, running=4, waiting=8)
         watcher = tabs[-1]
-        await watcher.wait_for(lambda: (watcher.latest("board") or {}).get("waiting") == 8, 10)
-        assert watcher.latest("board")["running"] == 4
+        names = ("running", "waiting")
+        await watcher.wait_for(lambda: [(watcher.latest("board") or {}).get(name) for name in names] == [4, 8])
         await watcher.wait_for(lambda: watcher.shown()[-1].get("place") == 8)
         assert watcher.shown()[-1]["state"] == "waiting"
     finally:
@@ -130,7 +130,8 @@ async def test_a_stopped_waiting_message_leaves_the_line(app: AppProcess) -> Non
                 await one.post("stop")
                 await busy(app, running=4, waiting=0)
                 assert (await one.answered(id)).end == "aborted"
-        assert all(other.shown()[-1]["state"] == "decode" for other in tabs)
+        for other in tabs:
+            await other.wait_for(lambda other=other: other.shown()[-1]["state"] == "decode")
     finally:
         await leave(tabs)
     await idle(app)

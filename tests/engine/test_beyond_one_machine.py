@@ -73,7 +73,7 @@ def running_nginx(program: str, folder: Path, ports: dict[str, str]) -> Iterator
         yield
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(180)
 
 
 def kill(app: AppProcess) -> None:
@@ -83,7 +83,7 @@ def kill(app: AppProcess) -> None:
     for child in children:
         with contextlib.suppress(Exception):
             child.kill()
-    app.process.wait(30)
+    app.process.wait(180)
 
 
 async def until(condition: Callable[[], bool]) -> None:

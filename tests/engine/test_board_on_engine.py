@@ -92,8 +92,8 @@ async def test_the_trace_and_the_table_are_the_boards(app: AppProcess) -> None:
         assert "batchat-trace.json" in trace.headers["content-disposition"]
         assert {event["ph"] for event in trace.json()["traceEvents"]} >= {"M", "X", "C"}
         rows = list(csv.DictReader(table.text.splitlines()))
-        known = (await board(app, window=600))["requests"]
-        assert [int(row["id"]) for row in rows] == [request["id"] for request in known]
+        known = [request["id"] for request in (await board(app, window=600))["requests"]]
+        assert known and [int(row["id"]) for row in rows][-len(known) :] == known  # the oldest may have gone meanwhile
         last = max(rows, key=lambda row: int(row["id"]))
         assert last["end"] == "stop" and float(last["e2e_ms"]) >= float(last["ttft_ms"]) > 0
 
@@ -135,6 +135,10 @@ async def test_nobodys_words_names_or_addresses_are_told(app: AppProcess) -> Non
 
 
 async def test_metrics_count_turns_requests_watchers_and_bytes(app: AppProcess) -> None:
+    async def nobody() -> bool:
+        return (await metrics(app))["webui_watchers"] == 0
+
+    await until(nobody)
     before = await metrics(app)
     async with tab(app.url) as one:
         for _ in range(2):
@@ -199,8 +203,8 @@ async def test_the_grace_time_that_ran_out_is_counted(app: AppProcess) -> None:
 async def test_show_me_fills_the_batch_yields_to_people_and_stops_at_once(app: AppProcess) -> None:
     await idle(app)
     async with tab(app.url) as one:
-        response = await one.client.post("/api/demo", json={"count": 24}, headers=GUARD)
-        assert (response.status_code, response.json()) == (202, {"count": 24})
+        response = await one.client.post("/api/demo", json={"count": 64}, headers=GUARD)
+        assert (response.status_code, response.json()) == (202, {"count": 64})
 
         async def full() -> bool:
             seen = await board(app)
@@ -211,7 +215,9 @@ async def test_show_me_fills_the_batch_yields_to_people_and_stops_at_once(app: A
         assert answer.timing is not None and answer.timing["tokens"] > 0
         seen = await board(app)
         assert any(request["end"] == "aborted" for request in demo(seen["requests"])), "a lane was given up for it"
-        assert seen["figures"]["demo"] > 0, "it waited for all of them"
+        mine = next(each for each in seen["requests"] if each["id"] == one.shown()[-1]["request"])
+        ends = [each["ended"] for each in demo(seen["requests"])]
+        assert any(end is None or end > mine["ended"] for end in ends), "it waited for all of them"
         response = await one.client.delete("/api/demo", headers=GUARD)
         assert response.status_code == 204
         await idle(app)
@@ -222,12 +228,12 @@ async def test_show_me_ends_when_who_asked_for_it_has_gone(app: AppProcess) -> N
     await idle(app)
     one = await Tab(app.url).open()
     assert (await one.client.post("/api/demo", json={"count": 64}, headers=GUARD)).status_code == 202
-    response = await one.client.post("/api/demo", json={"count": 4}, headers=GUARD)
+    response = await one.client.post("/api/demo", json={"count": 64}, headers=GUARD)
     assert (response.status_code, response.json()["error"]["code"]) == (429, "demo_full")
     left = time.monotonic()
     await one.close()
     await one.client.aclose()
-    await asyncio.sleep(GRACE / 2)
+    await asyncio.sleep(3)
     shown = (await board(app))["figures"]["demo"]
     assert shown > 0 or time.monotonic() - left >= GRACE
     await idle(app)

@@ -42,7 +42,7 @@ async def history(database: Path | str) -> AsyncIterator[History]:
     await kept.close()
 
 
-async def settled(history: History, state: str = "keeping", within: float = 10.0) -> None:
+async def settled(history: History, state: str = "keeping", within: float = 120.0) -> None:
     """Waits until the history is in this state and, if it keeps, has written everything."""
     async with asyncio.timeout(within):
         while history.state != state or (state == "keeping" and history._pending):

@@ -123,11 +123,16 @@ async def test_a_frame_is_made_once_however_many_watch_and_not_at_all_while_nobo
     late = Watcher(everybody)
     await asyncio.sleep(3 * FRAME_EVERY)
     assert frames.full_ones == 2 and everybody.watchers == 21
-    for watcher in (*watchers, late):
+    everyone = (*watchers, late)
+    async with asyncio.timeout(60):
+        while any(not one.boards or one.boards[-1]["number"] != frames.made for one in everyone):
+            await asyncio.sleep(0)
+    for watcher in everyone:
         numbers = [board["number"] for board in watcher.boards]
         # The whole first, and then each frame once.
         assert watcher.boards[0].get("full") and numbers == list(range(numbers[0], frames.made + 1))
         assert {kind for kind, _ in watcher.events} == {"status", "board"}
+    for watcher in everyone:
         await watcher.leave()
     made = frames.made
     await asyncio.sleep(3 * FRAME_EVERY)

@@ -219,7 +219,14 @@ async def test_rename_pin_and_what_the_other_tabs_hear(world: World, database: P
 
 
 @pytest.mark.parametrize("keeps", [True, False], ids=["kept", "in memory"])
-async def test_delete_can_be_undone_for_a_while(tmp_path: Path, short: None, keeps: bool) -> None:
+async def test_delete_can_be_undone_for_a_while(
+    tmp_path: Path, short: None, keeps: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def within(seconds: float) -> None:
+        monkeypatch.setattr(keeper, "UNDO_WITHIN", seconds)
+        monkeypatch.setattr("webui.library.UNDO_WITHIN", seconds)
+
+    within(3600.0)
     async with World(tmp_path / "c.sqlite3" if keeps else None) as world:
         chats = [await world.opened(ME) for _ in range(2)]
         for number, chat in enumerate(chats):
@@ -235,6 +242,7 @@ async def test_delete_can_be_undone_for_a_while(tmp_path: Path, short: None, kee
             await world.library.restore([first], YOU)
         await world.library.restore([first], ME)
         assert said((await world.library.open(first, ME)).conversation) == ["canary0", "Hi."]
+        within(3.0)
         assert set(await world.library.delete(None, ME)) == {first, second}
         await asyncio.sleep(3.1)
         with pytest.raises(ChatNotFound):

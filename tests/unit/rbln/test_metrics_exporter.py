@@ -22,6 +22,11 @@ def exporter() -> Iterator[Exporter]:
         yield server
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics_exporter, "ANSWER_WITHIN", 60.0)
+
+
 def test_every_npu_is_read_in_si_units() -> None:
     first, second = parse(answer())
     assert (first.name, first.card, first.utilization, first.power, first.temperature) == (
@@ -90,11 +95,9 @@ async def test_the_app_publishes_it(exporter: Exporter) -> None:
     app.npu_metrics.start()
     transport = httpx.ASGITransport(app.asgi)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        for _ in range(200):
-            status = (await client.get("/api/status")).json()
-            if status["npu"]:
-                break
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(60):
+            while not (status := (await client.get("/api/status")).json())["npu"]:
+                await asyncio.sleep(0.01)
     await app.npu_metrics.stop()
     assert [npu["name"] for npu in status["npu"]["npus"]] == ["rbln0", "rbln1"]
     assert status["npu"]["npus"][0]["utilization"] == 0.875
