@@ -419,7 +419,8 @@ def test_a_question_that_did_not_arrive_is_still_there(browser: Browser, told: S
         one.page.unroute("**/ask")
         one.press("send")
         one.shows("answered")
-        expect(one.page.locator(".field")).to_have_value("")
+        one.press("write")
+        expect(one.page.locator(".field")).to_have_value("", timeout=LONG)
 
 
 def test_blocked_words_and_too_many_questions_are_answered_politely(browser: Browser, told: ServedApp) -> None:

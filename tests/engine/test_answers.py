@@ -18,6 +18,7 @@ from tests.conftest import CONTEXT, ENDLESS, GRACE, PATIENCE
 pytestmark = pytest.mark.engine
 
 LONG = {"sampling": {"temperature": 1.0, "min_tokens": ENDLESS, "max_tokens": ENDLESS}}
+TRIES = 4  # vLLM 0.30 now and then lets an answer end before its min_tokens, after others were aborted
 ONE_ANSWER = {"connection": "close"}  # a connection that is kept may be closed just when the next question is asked
 STORY = "Tell me a long story about a fox."
 
@@ -157,13 +158,17 @@ async def test_closed_tabs_are_given_the_grace_time_and_no_more(app: AppProcess,
 
 
 async def test_a_reload_within_the_grace_time_loses_and_doubles_nothing(app: AppProcess) -> None:
-    one = await Tab(app.url).open()
-    id = await one.send(STORY, **LONG)
-    await one.wait_for(lambda: len(one.answer(id).streamed) > 20)
-    await one.close()
-    await asyncio.sleep(0.3)
-    again = await Tab(app.url, client=one.client, chat=one.chat).open()
-    assert again.shown()[-1]["state"] == "decode"
+    for _ in range(TRIES):
+        one = await Tab(app.url).open()
+        id = await one.send(STORY, **LONG)
+        await one.wait_for(lambda one=one, id=id: len(one.answer(id).streamed) > 20)
+        await one.close()
+        await asyncio.sleep(0.3)
+        again = await Tab(app.url, client=one.client, chat=one.chat).open()
+        if again.shown()[-1]["state"] == "decode":
+            break
+        assert again.shown()[-1]["end"] == "stop"
+        await again.close()
     so_far = len(again.answer(id).streamed)
     await again.wait_for(lambda: len(again.answer(id).streamed) > so_far + 20)
     await again.post("stop")

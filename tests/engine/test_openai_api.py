@@ -66,7 +66,9 @@ def test_an_answer_whole_and_streamed_is_the_same(client: OpenAI) -> None:
 
 
 def test_completions_and_responses(client: OpenAI) -> None:
-    completed = client.completions.create(model=MODEL, prompt=["Hello", "Good"], max_tokens=4, temperature=0)
+    completed = client.completions.create(
+        model=MODEL, prompt=["Hello", "Good"], max_tokens=4, temperature=0, extra_body={"min_tokens": 4}
+    )
     assert [choice.index for choice in completed.choices] == [0, 1] and all(c.text for c in completed.choices)
     response = client.responses.create(model=MODEL, input=QUESTION[0]["content"], temperature=0)
     assert response.status == "completed" and "A" in response.output_text

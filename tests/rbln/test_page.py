@@ -102,6 +102,7 @@ def test_a_variants_seed_is_greyed_out_too(visit: Visiting) -> None:
     for address in ("evaluate", "compare"):
         page = visitor.context.new_page()
         page.goto(f"{visitor.url}/{address}")
+        page.locator("[data-field=seed]").first.wait_for(state="attached")
         page.evaluate("document.querySelectorAll('details').forEach((part) => (part.open = true))")
         seed = page.locator("[data-field=seed]")
         expect(seed.first).to_be_disabled()
