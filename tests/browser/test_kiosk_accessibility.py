@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.kiosk_screen import ENDLESS, LONG, Screen, screen
 from tests.browser.test_accessibility import EVERYTHING, Walk
-from tests.paced_engine import ServedApp, kiosk_file, served_app
+from tests.paced_engine import WORDS, ServedApp, kiosk_file, served_app
 from webui.kiosk.pin import hash_pin
 
 pytestmark = pytest.mark.browser
@@ -159,6 +159,7 @@ def _lose_the_engine(one: Screen, walk: Walk) -> None:
     one.script.killed.set()
     expect(one.page.locator("kiosk-screen")).to_have_attribute("data-engine", "gone", timeout=LONG)
     walk.look("engine gone")
+    one.script.words = WORDS
     one.press("examples")
     one.press("ask")
     one.shows("waiting")
