@@ -11,7 +11,7 @@ import pytest
 
 from tests.app_process import ROOT, AppProcess, running_app
 
-GRACE = 30.0  # seconds that the shared app gives an answer after its last tab was closed; a busy machine's reload fits in
+GRACE = 40.0  # seconds that the shared app gives an answer after its last tab was closed; a busy machine's reload fits in
 CONTEXT = 16_384  # tokens of the shared app
 PATIENCE = 180.0  # seconds; a machine that does other things besides stands still for some of them
 ENDLESS = 15_000  # tokens of an answer that outlives whatever a test does meanwhile: two minutes on two free cores
