@@ -7,13 +7,11 @@
  */
 import { emit } from "./hub.js";
 import { request } from "./server.js";
+import { Watchdog } from "./watchdog.js";
 
 /** @type {Array<keyof Events>} */
 const NAMES = ["status", "messages", "text", "turn", "mine", "board", "together"];
 const RETRY = 2000;
-/** The server says something every 15 s at least: a stream that is silent for so long is dead, whatever the browser thinks of it. */
-const SILENCE = 40_000;
-const LOOK = 5000;
 
 /** Somebody's visit: begun with the first touch, known to the server a moment later. */
 export class Visit {
@@ -54,12 +52,11 @@ export class Stream {
   address = "";
   isVisit = false;
   retry = 0;
-  heard = 0;
+  watchdog = new Watchdog(() => this.died());
 
   /** @param {() => void} refused  called if the server does not know the visit any more */
   constructor(refused) {
     this.refused = refused;
-    setInterval(() => this.listen(), LOOK);
   }
 
   attract() {
@@ -80,7 +77,6 @@ export class Stream {
     this.source = source;
     this.address = address;
     this.isVisit = isVisit;
-    this.heard = performance.now();
     source.onopen = () => emit("connection", "open");
     // The browser re-connects by itself after a broken connection, but not after an answer that is no stream.
     source.onerror = () => {
@@ -90,18 +86,10 @@ export class Stream {
       if (isVisit) this.refused();
       else this.retry = setTimeout(() => this.open(address, false), RETRY);
     };
-    source.addEventListener("ping", () => (this.heard = performance.now()));
-    for (const name of NAMES) source.addEventListener(name, ({ data }) => source === this.source && this.tell(name, data));
+    this.watchdog.follow(source, NAMES, () => source === this.source);
   }
 
-  /** @param {keyof Events} name @param {string} data */
-  tell(name, data) {
-    this.heard = performance.now();
-    emit(name, JSON.parse(data));
-  }
-
-  listen() {
-    if (performance.now() - this.heard < SILENCE) return;
+  died() {
     emit("connection", "lost");
     this.open(this.address, this.isVisit);
   }

@@ -11,6 +11,7 @@ import { emit, on } from "./hub.js";
 import { modelParameter } from "./models.js";
 import { askStatus, whyRefused } from "./server.js";
 import { isCrowded, watchTabs } from "./tabs.js";
+import { Watchdog } from "./watchdog.js";
 
 /** @type {Array<keyof Events>} */
 const NAMES = ["status", "messages", "text", "turn", "chats", "chats_changed", "mine", "board"];
@@ -18,9 +19,6 @@ const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 8000;
 /** A lost connection is worth a word only when it stays lost. */
 const PATIENCE = 2000;
-/** The server says something every 15 s at least: a stream that is silent for so long is dead, whatever the browser thinks of it. */
-const SILENCE = 40_000;
-const LISTEN_EVERY = 5000;
 /** Looking at another tab for a moment costs nothing. */
 const HIDDEN_FOR = 5000;
 
@@ -32,7 +30,8 @@ let refused = false;
 let retry = 0;
 let worry = 0;
 let leaving = 0;
-let heard = 0;
+/** @type {Watchdog} */
+let watchdog;
 
 export function start() {
   on("chat", reopen);
@@ -45,7 +44,7 @@ export function start() {
   document.addEventListener("visibilitychange", considerLeaving);
   addEventListener("pagehide", close);
   addEventListener("online", comeBack);
-  setInterval(listen, LISTEN_EVERY);
+  watchdog = new Watchdog(died);
   // A tab that was opened in the background waits until somebody looks.
   if (!document.hidden) open();
 }
@@ -60,20 +59,12 @@ function open() {
   source = opened;
   opened.onopen = opening;
   opened.onerror = () => failing(opened);
-  heard = performance.now();
-  opened.addEventListener("ping", () => (heard = performance.now()));
-  for (const name of NAMES) opened.addEventListener(name, ({ data }) => tell(name, data));
+  watchdog.follow(opened, NAMES);
 }
 
-/** @param {keyof Events} name @param {string} data */
-function tell(name, data) {
-  heard = performance.now();
-  emit(name, JSON.parse(data));
-}
-
-/** A stream may die without a word, as when the server's machine does. */
-function listen() {
-  if (source?.readyState !== EventSource.OPEN || performance.now() - heard < SILENCE) return;
+/** One that is being re-opened is not dead, and one that was closed is not wanted. */
+function died() {
+  if (source?.readyState !== EventSource.OPEN) return;
   emit("connection", "lost");
   reopen();
 }
@@ -94,7 +85,7 @@ function reopen() {
 }
 
 function opening() {
-  heard = performance.now();
+  watchdog.hear();
   pause = FIRST_PAUSE;
   clearTimeout(worry);
   worry = 0;

@@ -14,11 +14,9 @@ import { engineWords, modelWords } from "./engine.js";
 import { emit, on } from "./hub.js";
 import { whyRefused } from "./server.js";
 import { count, say } from "./texts.js";
+import { Watchdog } from "./watchdog.js";
 
 const RETRY = 2000;
-/** The server says something every 15 s at least: a stream that is silent for so long is dead, whatever the browser thinks of it. */
-const SILENCE = 40_000;
-const LOOK_EVERY = 5000;
 /** The panel beside the conversation is this wide; on a wall everything is as much larger. */
 const PANEL = 760;
 
@@ -74,34 +72,29 @@ class BoardWall extends HTMLElement {
   }
 }
 
+/** @type {EventSource} */
+let source;
+const watchdog = new Watchdog(() => {
+  if (source.readyState === EventSource.CLOSED) return; // it is opened again already
+  source.close();
+  emit("connection", "lost");
+  listen();
+});
+
 /** The browser re-connects by itself after a broken connection, but not after an answer that is no stream. */
 function listen() {
   const model = new URLSearchParams(location.search).get("model") ?? "";
   const address = `api/stream?board=1&model=${encodeURIComponent(model)}`;
-  const source = new EventSource(address);
-  let heard = performance.now();
-  const look = setInterval(() => {
-    if (performance.now() - heard < SILENCE) return;
-    clearInterval(look);
-    source.close();
+  const opened = new EventSource(address);
+  source = opened;
+  opened.onopen = () => emit("connection", "open");
+  opened.onerror = () => {
     emit("connection", "lost");
-    listen();
-  }, LOOK_EVERY);
-  source.onopen = () => emit("connection", "open");
-  source.onerror = () => {
-    emit("connection", "lost");
-    if (source.readyState !== EventSource.CLOSED) return;
-    clearInterval(look);
+    if (opened.readyState !== EventSource.CLOSED) return;
     void whyRefused(address);
     setTimeout(listen, RETRY);
   };
-  source.addEventListener("ping", () => (heard = performance.now()));
-  for (const name of /** @type {const} */ (["status", "board"])) {
-    source.addEventListener(name, ({ data }) => {
-      heard = performance.now();
-      emit(name, JSON.parse(data));
-    });
-  }
+  watchdog.follow(opened, ["status", "board"]);
 }
 
 customElements.define("board-wall", BoardWall);

@@ -122,10 +122,22 @@ def test_a_reload_in_the_middle_shows_the_answer_so_far_and_goes_on(visit: Visit
         after = written(page)
         if answer.get_attribute("data-state") == "decode":
             break
+    else:
+        raise AssertionError("every answer had ended")
     assert after.startswith(before[: len(before) // 2]) and len(after) > len(before)
     expect(page.locator(".message")).to_have_count(2)
     page.locator("#stop").click()
     expect(answer).to_have_attribute("data-state", "ended")
+
+
+def opened_again(page: Page, app: AppProcess) -> None:
+    """The server falls silent without a word, and the page, whose clock is the test's, opens its stream again."""
+    app.process.send_signal(signal.SIGSTOP)
+    try:
+        with page.expect_request("**/api/stream*"):
+            page.clock.run_for(46_000)
+    finally:
+        app.process.send_signal(signal.SIGCONT)
 
 
 def test_a_stream_that_has_died_silently_is_opened_again(echo_visit: Visiting, echo_app: AppProcess) -> None:
@@ -134,14 +146,20 @@ def test_a_stream_that_has_died_silently_is_opened_again(echo_visit: Visiting, e
     page.clock.install()
     page.goto(one.url)
     expect(page.locator("#engine-status")).not_to_be_empty()
-    echo_app.process.send_signal(signal.SIGSTOP)  # it says nothing
-    try:
-        with page.expect_request("**/api/stream*"):
-            page.clock.run_for(46_000)
-    finally:
-        echo_app.process.send_signal(signal.SIGCONT)
+    opened_again(page, echo_app)
     ask(page, "Hello")
     answered(page)
+
+
+def test_a_wall_whose_stream_has_died_silently_opens_it_again(echo_visit: Visiting, echo_app: AppProcess) -> None:
+    one = echo_visit()
+    page = one.context.new_page()
+    page.clock.install()
+    page.goto(f"{one.url}/board")
+    lanes = re.compile(r"0 of \d+ lanes busy")
+    expect(page.locator(".sub")).to_contain_text(lanes)
+    opened_again(page, echo_app)
+    expect(page.locator(".sub")).to_contain_text(lanes)
 
 
 def test_a_lost_connection_is_said_for_as_long_as_it_is_lost(echo_visit: Visiting) -> None:

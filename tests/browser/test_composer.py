@@ -135,16 +135,21 @@ def test_the_formulas_are_there_for_whoever_asks(echo_visit: Visiting) -> None:
     expect(page.locator(".answer-footer .formulas")).to_contain_text("first token")
 
 
+def held(page: Page, text: str) -> Route:
+    """Sends a message that stays on its way until it is let go."""
+    messages: list[Route] = []
+    page.route("**/messages", lambda route: messages.append(route))
+    with page.expect_request("**/messages"):
+        ask(page, text)
+    return messages[0]
+
+
 def test_what_is_typed_while_a_message_is_on_its_way_is_the_next_one(echo_visit: Visiting) -> None:
     page = echo_visit().tab()
-    waiting: list[Route] = []
-    page.route("**/messages", lambda route: waiting.append(route))
-    field = page.locator("#message textarea")
-    with page.expect_request("**/messages"):
-        ask(page, "Hello")
+    field, message = page.locator("#message textarea"), held(page, "Hello")
     expect(field).to_have_value("")
     field.press_sequentially("and then")
-    waiting.pop().continue_()
+    message.continue_()
     answered(page)
     expect(page.locator(".message[data-role=user]")).to_have_text("Hello")
     expect(field).to_have_value("and then")
@@ -154,13 +159,9 @@ def test_what_is_typed_while_a_message_is_on_its_way_is_the_next_one(echo_visit:
 
 def test_what_is_refused_comes_back_before_what_was_typed_meanwhile(echo_visit: Visiting) -> None:
     page = echo_visit().tab()
-    waiting: list[Route] = []
-    page.route("**/messages", lambda route: waiting.append(route))
-    field = page.locator("#message textarea")
-    with page.expect_request("**/messages"):
-        ask(page, "Hello")
+    field, message = page.locator("#message textarea"), held(page, "Hello")
     field.press_sequentially(" and then")
-    waiting.pop().abort()
+    message.abort()
     expect(field).to_have_value("Hello and then")
     expect(page.locator("page-notice")).to_have_text(TEXTS["en"]["error.unreachable"])
     page.reload()

@@ -170,6 +170,8 @@ async def test_a_reload_within_the_grace_time_loses_and_doubles_nothing(app: App
             break
         assert again.shown()[-1]["end"] == "stop" or time.monotonic() - closed >= GRACE
         await again.close()
+    else:
+        raise AssertionError("every answer had ended")
     so_far = len(again.answer(id).streamed)
     await again.wait_for(lambda: len(again.answer(id).streamed) > so_far + 20)
     await again.post("stop")
