@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.paced_engine import Script, ServedApp
 
-LONG = 60_000  # ms; a busy machine stalls
+LONG = 180_000  # ms; a busy machine stalls
 ENDLESS = "on and on and " * 2000
 SLICE = 10  # seconds of the page's clock at once
 KEYS_AT_MOST = 80  # steps from one end of a screen to the other
@@ -45,6 +45,15 @@ class Screen:
                 return
             self.page.keyboard.press("Tab")
         raise AssertionError(f"no key leads to {action}")
+
+    def heard(self) -> str:
+        """Waits until the screen listens to the visit that has begun; the id of that one."""
+        for _ in range(LONG // 100):
+            heard = [id for id, visit in self.kiosk.visits._visits.items() if visit.chat.channel.watchers]
+            if heard:
+                return str(heard[0])
+            self.page.wait_for_timeout(100)
+        raise AssertionError(self.kiosk.visits._visits)
 
     def begin(self, language: str = "en") -> None:
         """Begins a visit."""
@@ -103,4 +112,6 @@ def screen(
         yield one
     finally:
         context.close()
+        for visit in list(one.kiosk.visits._visits.values()):
+            served.loop.call_soon_threadsafe(one.kiosk.visits.end, visit)
     assert complaints == []

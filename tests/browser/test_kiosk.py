@@ -353,7 +353,7 @@ def test_an_engine_that_dies_is_said_and_the_next_question_is_answered(browser: 
 def test_a_lost_network_is_survived(browser: Browser, told: ServedApp, by: Hand) -> None:
     with screen(browser, told, by=by) as one:
         one.begin()
-        (visit,) = one.kiosk.visits._visits
+        visit = one.heard()
         one.page.context.set_offline(True)
         told.loop.call_soon_threadsafe(one.kiosk.visits._visits[visit].chat.channel.close)
         expect(one.page.locator(".news")).to_contain_text("connection is lost", timeout=LONG)
@@ -500,7 +500,7 @@ def test_nothing_of_a_canary_is_left(browser: Browser, told: ServedApp, way: str
         assert where_is(CANARY, page) == {"page"}, "in the page's own memory alone"
         page.evaluate(PLANT, CANARY)
         assert where_is(CANARY, page) == {"page", "local", "session", "address", "state"}
-        visit = next(iter(one.kiosk.visits._visits))
+        visit = one.heard()
         logging.getLogger("webui.kiosk").debug("the log is heard")
         if way == "over":
             one.press("over")

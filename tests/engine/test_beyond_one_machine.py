@@ -23,7 +23,7 @@ from tests.postgres import find_programs, running_cluster
 
 pytestmark = pytest.mark.engine
 
-PATIENT = 180.0  # seconds
+PATIENT = 600.0  # seconds; the engine that stays writes all of it alone
 LONG = {"sampling": {"temperature": 1.0, "min_tokens": 1500, "max_tokens": 1500}}  # the engine that stays writes it to its end
 PAGES, ENGINES, FRONT, BACK = ("7861", "7862"), ("8001", "8002"), "8080", "8000"  # the ports in docs/nginx.conf
 TABS_AT_MOST = 24

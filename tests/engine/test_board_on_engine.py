@@ -40,7 +40,7 @@ def demo(requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [request for request in requests if request["door"] == "demo"]
 
 
-async def until(condition: Any, seconds: float = 60) -> None:
+async def until(condition: Any, seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not await condition():
         assert time.monotonic() < deadline
