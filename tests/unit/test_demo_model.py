@@ -1,5 +1,6 @@
 """The demo model's corpus, tokenizer, training and shipped folder, without an engine and without long training."""
 
+import dataclasses
 import json
 import random
 import re
@@ -384,6 +385,7 @@ def test_the_template_and_the_training_encoder_agree(tokenizer: "transformers.Pr
     ids, learned = DialogueEncoder(tokenizer).encode(dialogue)
     assert tokenizer.encode(templated, add_special_tokens=False) == ids
     assert tokenizer.decode([id_ for id_, learn in zip(ids, learned, strict=True) if learn]) == "Hello!<|eot_id|>"
+    assert sum(learned) == pytest.approx(sum(map(bool, learned)) ** 0.5), "an answer counts as the root of its length"
 
 
 def test_an_empty_system_prompt_is_left_out(tokenizer: "transformers.PreTrainedTokenizerFast") -> None:
@@ -448,8 +450,9 @@ def test_the_fast_loss_is_that_of_transformers(compiled: bool, tokenizer: "trans
     fast = Loss(model, tokens=2048, compiled=compiled)
     for _, batch in zip(range(3), batches(tokenizer, 1, 2048, Position(), 2048), strict=False):
         scores = model(input_ids=batch.ids[:, :-1]).logits
-        chosen = batch.learned[:, 1:]
-        slow = functional.cross_entropy(scores[chosen], batch.ids[:, 1:][chosen])
+        chosen, counts = batch.learned[:, 1:] > 0, batch.learned[:, 1:]
+        losses = functional.cross_entropy(scores[chosen], batch.ids[:, 1:][chosen], reduction="none")
+        slow = (losses * counts[chosen]).sum() / counts.sum()
         slow_slopes = torch.autograd.grad(slow, list(model.parameters()))
         loss = fast(batch.ids, batch.learned)
         slopes = torch.autograd.grad(loss, list(model.parameters()))
@@ -465,8 +468,39 @@ def test_a_batch_that_is_too_large_is_named(tokenizer: "transformers.PreTrainedT
 
     with pytest.raises(ValueError, match="33 tokens is more than the 32"):
         Loss(training._model(TINY.shape, None), tokens=32, compiled=False)(
-            torch.zeros((3, 12), dtype=torch.long), torch.ones((3, 12), dtype=torch.bool)
+            torch.zeros((3, 12), dtype=torch.long), torch.ones((3, 12))
         )
+
+
+def test_a_grown_model_says_the_same_and_can_learn_with_all_of_it(tmp_path: Path) -> None:
+    import torch
+
+    small = training.Shape(hidden=64, feed_forward=96, layers=2, heads=4, key_value_heads=2, head_size=16, vocabulary=256)
+    torch.manual_seed(1)
+    learned = training._model(small, None)
+    for weights in learned.parameters():
+        torch.nn.init.normal_(weights, 1.0 if weights.dim() == 1 else 0.0, 0.1)
+    learned.save_pretrained(tmp_path)
+    ids = torch.randint(256, (2, 50))
+    said = learned(ids).logits
+    same = training._model(small, tmp_path)
+    assert torch.equal(same(ids).logits, said)
+    large = training._model(dataclasses.replace(small, hidden=96, feed_forward=160, heads=6), tmp_path)
+    assert torch.allclose(large(ids).logits, said, atol=1e-3)
+    optimizer = torch.optim.SGD(large.parameters(), lr=1.0)
+    for _ in range(3):
+        optimizer.zero_grad()
+        large(ids, labels=ids).loss.backward()
+        optimizer.step()
+    assert all((weights.grad != 0).any(-1).all() for weights in large.parameters() if weights.grad is not None)
+
+
+@pytest.mark.parametrize("change", [{"layers": 3}, {"key_value_heads": 1}, {"hidden": 32}])
+def test_what_cannot_grow_is_refused(change: dict[str, int], tmp_path: Path) -> None:
+    small = training.Shape(hidden=64, feed_forward=96, layers=2, heads=4, key_value_heads=2, head_size=16, vocabulary=256)
+    training._model(small, None).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="cannot grow"):
+        training._model(dataclasses.replace(small, **change), tmp_path)
 
 
 def test_batches_are_the_same_from_any_position(tokenizer: "transformers.PreTrainedTokenizerFast") -> None:

@@ -34,7 +34,7 @@ class Position:
 
 @dataclass(frozen=True)
 class Batch:
-    """Conversations as one padded block of token ids, and where the stream stands after it."""
+    """Conversations as one padded block of token ids with how much each counts, and where the stream stands after it."""
 
     ids: torch.Tensor
     learned: torch.Tensor
@@ -42,7 +42,7 @@ class Batch:
     after: Position
 
 
-Encoded = tuple[list[int], list[bool]]
+Encoded = tuple[list[int], list[float]]
 Group = list[Encoded]
 
 
@@ -109,7 +109,7 @@ def _as_made(groups: list[Group]) -> list[Group]:
 def _padded(group: Group, padding: int, after: Position) -> Batch:
     length = max(len(ids) for ids, _ in group)
     ids = torch.full((len(group), length), padding, dtype=torch.long)
-    learned = torch.zeros((len(group), length), dtype=torch.bool)
+    learned = torch.zeros((len(group), length), dtype=torch.float32)
     for row, (tokens, marks) in enumerate(group):
         ids[row, : len(tokens)] = torch.tensor(tokens)
         learned[row, : len(marks)] = torch.tensor(marks)

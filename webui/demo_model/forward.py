@@ -25,7 +25,7 @@ def matrix_precision(device: torch.device) -> torch.dtype:
 
 
 class Loss:
-    """Cross entropy over the tokens to be learned, as a function of a batch of at most `tokens` tokens, padding included.
+    """Weighted cross entropy of the learned tokens, as a function of a batch of at most `tokens` tokens, padding included.
 
     Weights, residual stream and gradients are float32, matrices are multiplied in `matrix_precision`.
     """
@@ -44,10 +44,11 @@ class Loss:
         self._of_tokens = torch.compile(self._token_loss, dynamic=True) if compiled else self._token_loss
 
     def __call__(self, ids: torch.Tensor, learned: torch.Tensor) -> torch.Tensor:
-        """The mean loss; both (rows, length), ids and whether a token is to be learned."""
+        """The mean loss; both (rows, length), ids and how much each token counts."""
         hidden = self._hidden(ids[:, :-1])
-        chosen = learned[:, 1:]
-        return self._of_tokens(hidden[chosen], self._model.lm_head.weight, ids[:, 1:][chosen])
+        chosen = learned[:, 1:] > 0
+        counts = learned[:, 1:][chosen]
+        return self._of_tokens(hidden[chosen], self._model.lm_head.weight, ids[:, 1:][chosen], counts / counts.sum())
 
     def _hidden(self, ids: torch.Tensor) -> torch.Tensor:
         """What the last norm makes of every token: (rows, length, hidden)."""
@@ -110,8 +111,9 @@ class Loss:
         gate, up = self._product(normed, feed.gate_proj.weight, feed.up_proj.weight).chunk(2, dim=-1)
         return stream + self._product(functional.silu(gate) * up, feed.down_proj.weight)
 
-    def _token_loss(self, hidden: torch.Tensor, head: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-        return functional.cross_entropy(self._product(hidden, head).float(), wanted)
+    def _token_loss(self, hidden: torch.Tensor, head: torch.Tensor, wanted: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+        losses = functional.cross_entropy(self._product(hidden, head).float(), wanted, reduction="none")
+        return losses @ shares
 
 
 def _turned(vectors: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:

@@ -88,18 +88,22 @@ class DialogueEncoder:
         self.context_length = context_length
         self._ids = {mark: self._backend.token_to_id(mark) for mark in CONTROL_TOKENS}
 
-    def encode(self, dialogue: Dialogue, rng: random.Random | None = None) -> tuple[list[int], list[bool]]:
-        """Ids and learn-this marks, cut before the first turn that would not fit.
+    def encode(self, dialogue: Dialogue, rng: random.Random | None = None) -> tuple[list[int], list[float]]:
+        """Ids and how much each counts when it is learned, cut before the first turn that would not fit.
+
+        An answer counts as the square root of its length: what kind of answer it is shows in its first words, and in a long one
+        (a story, whose words are drawn) there is little to learn after them. What is not the model's own counts nothing.
 
         With a random generator some of the visitor's words are cut into smaller tokens than usual: that is how the model learns
         what its tokens are spelled like. The cutting is done here because the tokenizers library's own dropout takes no seed.
         """
-        ids, learned = [self._ids[BEGIN]], [False]
+        ids, learned = [self._ids[BEGIN]], [0.0]
         kept = 1
         for message in dialogue:
             text = self._pieces(message.text, message.role != "assistant", rng)
             ids += [self._ids[ROLE_MARKS[message.role]], *text, self._ids[END_OF_TURN]]
-            learned += [False, *([message.role == "assistant"] * (len(text) + 1))]
+            length = len(text) + 1
+            learned += [0.0, *([length**-0.5 if message.role == "assistant" else 0.0] * length)]
             if len(ids) > self.context_length:
                 break
             if message.role == "assistant":

@@ -31,10 +31,10 @@ CHECKPOINT = "checkpoint.pt"
 class Shape:
     """The size of the model; a Llama with tied embeddings."""
 
-    hidden: int = 192
-    feed_forward: int = 576
+    hidden: int = 256
+    feed_forward: int = 1024
     layers: int = 6
-    heads: int = 6
+    heads: int = 8
     key_value_heads: int = 2
     head_size: int = 32
     vocabulary: int = 3072
@@ -224,6 +224,7 @@ def _model(shape: Shape, start_from: Path | None) -> LlamaForCausalLM:
     import torch
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
+    from webui.demo_model.growing import grow
     from webui.demo_model.tokenizer import BEGIN, CONTROL_TOKENS, END_OF_TEXT, END_OF_TURN, PAD
 
     ids = {mark: place for place, mark in enumerate(CONTROL_TOKENS)}
@@ -242,10 +243,9 @@ def _model(shape: Shape, start_from: Path | None) -> LlamaForCausalLM:
         eos_token_id=ids[END_OF_TEXT],
         pad_token_id=ids[PAD],
     )
+    model = LlamaForCausalLM(config)
     if start_from is not None:
-        model = LlamaForCausalLM.from_pretrained(str(start_from), dtype=torch.float32)
-    else:
-        model = LlamaForCausalLM(config)
+        grow(LlamaForCausalLM.from_pretrained(str(start_from), dtype=torch.float32), model)
     # The engine stops at either; nobody has to pass stop ids.
     model.generation_config = GenerationConfig(
         bos_token_id=ids[BEGIN], eos_token_id=[ids[END_OF_TEXT], ids[END_OF_TURN]], pad_token_id=ids[PAD]
@@ -263,7 +263,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--decay-steps", type=int, help="last steps, in which the learning rate falls (default: 60 %%)")
     parser.add_argument("--seed", type=int, default=1, help="same seed, same machine: same weights (default 1)")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the finished model")
-    parser.add_argument("--start-from", type=Path, help="go on from the weights and tokenizer of this model folder")
+    parser.add_argument("--start-from", type=Path, help="go on from this model, which may be smaller, and its tokenizer")
     parser.add_argument("--rate", type=float, default=1.0, help="share of the usual learning rates (default 1)")
     parser.add_argument("--tokens-per-step", type=int, default=4096, help="padded tokens in a batch (default 4096)")
     parser.add_argument("--save-every", type=int, default=200, help="steps between checkpoints (default 200)")

@@ -27,7 +27,7 @@ TURNS: tuple[tuple[range, float], ...] = (
     (range(LONGEST, LONGEST + 1), 0.005),
 )
 """How many turns conversations have, with the share of each range."""
-PRACTICE = 0.13
+PRACTICE = 0.08
 """Share of conversations that do nothing but exercise the skills of copying, so that their mechanism is learned early."""
 TURNS_UNTIL_ASKED: tuple[int | None, ...] = (0, 0, 1, 1, 2, 2, 3, 4, 5, 6, None)
 """After how many other turns a visitor who has told a name asks for it; None is only by chance."""
