@@ -222,7 +222,7 @@ async def test_a_second_message_while_one_is_answered_is_refused_and_loses_nothi
         await one.send(STORY, **LONG)
         response = await one.post("messages", text="another")
         assert (response.status_code, response.json()["error"]["code"]) == (409, "turn_running")
-        assert len(one.shown()) == 2
+        await one.wait_for(lambda: len(one.shown()) == 2)
         await one.post("stop")
 
 
