@@ -154,7 +154,7 @@ def served(data: Path, models: Sequence[str] = ()) -> Iterator[tuple[str, Evalua
 
     thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
     thread.start()
-    started.wait(60)
+    started.wait(180)
     world, server = found
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/", world

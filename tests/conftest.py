@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.app_process import ROOT, AppProcess, running_app
 
@@ -15,6 +16,11 @@ GRACE = 40.0  # seconds that the shared app gives an answer after its last tab w
 CONTEXT = 16_384  # tokens of the shared app
 PATIENCE = 180.0  # seconds; a machine that does other things besides stands still for some of them
 ENDLESS = 15_000  # tokens of an answer that outlives whatever a test does meanwhile: two minutes on two free cores
+
+
+# No deadline for an example: a machine that stands still for a moment is no fault of what is tested.
+settings.register_profile("patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 def with_room(folder: Path) -> list[str]:

@@ -200,7 +200,7 @@ class ServedApp:
     def begin(self) -> None:
         """Comes back when it listens."""
         self._thread.start()
-        assert self._open.wait(60)
+        assert self._open.wait(180)
 
     def end(self) -> None:
         """Ends it and its thread."""

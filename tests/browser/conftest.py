@@ -73,12 +73,13 @@ class Visit:
         if message.type == "error" and "Failed to load resource" not in message.text:
             self.complaints.append(message.text)
 
-    def tab(self, fragment: str = "") -> Page:
-        """A new tab with the chat page, ready to be used."""
+    def tab(self, fragment: str = "", *, heard: bool = True) -> Page:
+        """A new tab with the chat page, ready to be used; its stream has told of the engine, if it is to hear anything."""
         page = self.context.new_page()
         page.goto(self.url + fragment)
         page.locator("#message textarea").wait_for()
-        page.wait_for_function("() => document.querySelector('#engine-status')?.textContent.trim()")
+        known = ":not([data-stage=unknown])" if heard else ""
+        page.locator(f"#engine-status[data-stage]{known}").wait_for(state="attached")
         return page
 
     def foreign_requests(self) -> list[str]:

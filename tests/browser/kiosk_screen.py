@@ -81,7 +81,7 @@ class Screen:
     def is_free(self) -> None:
         """Waits until nothing runs, waits or is remembered."""
         board, visits = self.served.app.board, self.kiosk.visits
-        for _ in range(600):
+        for _ in range(LONG // 100):  # longer than the grace of a visit that nobody watches
             people = [request for request in [*board.lanes.running, *board.lanes.waiting] if request.door == "page"]
             if not people and not len(visits):
                 return

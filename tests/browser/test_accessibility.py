@@ -109,7 +109,7 @@ def test_axe_finds_nothing_in_any_state(echo_visit: Visiting, size: dict[str, An
         page.locator("#show-chats").click()
     walk.look("list")
     page.locator("#chat-search").fill("heading")
-    expect(page.locator("chat-list mark").first).to_be_visible(timeout=15_000)
+    expect(page.locator("chat-list mark").first).to_be_visible()
     walk.look("searched")
     page.locator("#chat-search").fill("")
     page.locator("#all-chats").click()
@@ -132,7 +132,7 @@ def test_axe_finds_nothing_on_the_wall(echo_visit: Visiting, size: dict[str, Any
     visitor = echo_visit(viewport=size, color_scheme=scheme)
     page = visitor.context.new_page()
     page.goto(f"{visitor.url}/board")
-    expect(page.locator("canvas")).to_be_visible(timeout=30_000)
+    expect(page.locator("canvas")).to_be_visible()
     assert violations(page) == []
 
 

@@ -32,7 +32,7 @@ x = 1
 
 [^1]: By *somebody*.
 """
-LONG = "every 20 ms\n" + "".join(f"Paragraph {number} of a long answer, with some words in it.\n\n" for number in range(600))
+LONG = "every 20 ms\n" + "".join(f"Paragraph {number} of a long answer, with some words in it.\n\n" for number in range(1800))
 
 
 def last(page: Page) -> Locator:
@@ -117,23 +117,31 @@ def test_a_long_conversation_is_drawn_from_its_end_to_its_beginning(echo_visit: 
     assert page.locator(".message").count() == 120
     older = [message for messages in asked for message in messages]
     assert len(older) == len(set(older)) == 60 - RENDERED_AT_ONCE // 2, "each is asked for once"
-    assert page.evaluate(
-        "(talk => talk.scrollHeight - talk.scrollTop - talk.clientHeight < 2)(document.querySelector('.talk'))"
+    page.wait_for_function(
+        "() => { const {scrollHeight, scrollTop, clientHeight} = document.querySelector('.talk');"
+        " return scrollHeight - scrollTop - clientHeight < 2; }",
     )
 
 
 def test_a_reader_who_scrolled_up_stays_put(echo_visit: Visiting) -> None:
     page = echo_visit().tab()
     ask(page, LONG)
-    expect(last(page)).to_contain_text("Paragraph 40 of", timeout=120_000)
+    expect(last(page)).to_contain_text("Paragraph 40 of")
     page.locator(".talk").hover()
-    page.mouse.wheel(0, -600)
-    expect(page.locator(".more")).to_be_visible(timeout=30_000)
+    for _ in range(100):  # a turn of the wheel in the very frame in which the text grew does not count
+        page.mouse.wheel(0, -600)
+        page.wait_for_timeout(200)
+        if page.locator(".more").is_visible():
+            break
+    expect(page.locator(".more")).to_be_visible()
+    page.wait_for_function(
+        "() => { const { scrollTop } = document.querySelector('.talk'), stands = window.scrolledTo === scrollTop;"
+        " window.scrolledTo = scrollTop; return stands; }",
+        polling=300,
+    )
     top = page.evaluate("document.querySelector('.talk').scrollTop")
     so_far = len(last(page).inner_text())
-    page.wait_for_function(
-        "(n) => [...document.querySelectorAll('.blocks')].at(-1).innerText.length > n + 500", arg=so_far, timeout=120_000
-    )
+    page.wait_for_function("(n) => [...document.querySelectorAll('.blocks')].at(-1).innerText.length > n + 500", arg=so_far)
     assert page.evaluate("document.querySelector('.talk').scrollTop") == top
     page.locator(".more").click()
     expect(page.locator(".more")).to_be_hidden()
@@ -149,7 +157,7 @@ def test_drafts_survive_a_reload_and_belong_to_their_conversation(echo_visit: Vi
     box = page.locator("#message textarea")
     box.fill("half a thought")
     page.reload()
-    expect(box).to_have_value("half a thought", timeout=60_000)
+    expect(box).to_have_value("half a thought")
     first = page.url
     page.locator("#new-chat").click()
     expect(box).to_have_value("")
@@ -159,7 +167,7 @@ def test_drafts_survive_a_reload_and_belong_to_their_conversation(echo_visit: Vi
     answered(page)
     expect(box).to_have_value("")
     page.goto(first)
-    expect(box).to_have_value("half a thought", timeout=60_000)
+    expect(box).to_have_value("half a thought")
     box.press("Enter")
     answered(page)
     expect(box).to_have_value("")
@@ -192,7 +200,7 @@ def test_the_language_is_the_browsers_and_can_be_switched(echo_visit: Visiting) 
     expect(page.locator("chat-list h2")).to_have_text("Today")
     expect(page.locator(".answer-footer")).to_contain_text(re.compile(r"\d+ tokens"))
     page.reload()
-    expect(page.locator("#new-chat")).to_contain_text("New chat", timeout=60_000)
+    expect(page.locator("#new-chat")).to_contain_text("New chat")
     expect(page.locator("#send")).to_have_text("Send")
 
 

@@ -25,7 +25,7 @@ def modules(browser: Browser) -> Iterator[Page]:
     """A page that can import the board's modules."""
     with stage() as opened:
         page = browser.new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(180_000)
         page.goto(opened.url)
         yield page
         page.close()

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.browser
 Visiting = Callable[..., Visit]
 
 LENGTH = "[...document.querySelectorAll('.message[data-role=assistant]')].at(-1).innerText.length"
+OVER = "[...document.querySelectorAll('.message[data-role=assistant]')].at(-1).dataset.state === 'ended'"
 
 
 def ask(page: Page, text: str) -> None:
@@ -68,11 +69,14 @@ def test_ask_and_read_the_answer_and_where_its_time_went(visit: Visiting) -> Non
 
 def test_text_streams_and_stop_keeps_it(visit: Visiting) -> None:
     page = visit().tab()
-    answer = long_answer(page, "Tell me a story about a fox.")
-    lengths = [len(written(page))]
-    for _ in range(3):
-        page.wait_for_function(f"{LENGTH} > {page.evaluate(LENGTH) + 20}")
-        lengths.append(len(written(page)))
+    for _ in range(4):  # vLLM 0.30 now and then lets an answer end before its min_tokens, after others were aborted
+        answer = long_answer(page, "Tell me a story about a fox.")
+        lengths = [len(written(page))]
+        for _ in range(3):
+            page.wait_for_function(f"{LENGTH} > {page.evaluate(LENGTH) + 20} || {OVER}")
+            lengths.append(len(written(page)))
+        if answer.get_attribute("data-state") == "decode":
+            break
     assert lengths == sorted(lengths) and lengths[0] < lengths[-1]
     expect(page.locator("#send")).to_be_hidden()
     page.locator("#stop").click()
@@ -110,7 +114,6 @@ def test_edit_and_resend_keeps_the_earlier_question(visit: Visiting) -> None:
 
 
 def test_a_reload_in_the_middle_shows_the_answer_so_far_and_goes_on(visit: Visiting) -> None:
-    over = "[...document.querySelectorAll('.message[data-role=assistant]')].at(-1).dataset.state === 'ended'"
     for _ in range(4):  # vLLM 0.30 now and then lets an answer end before its min_tokens, after others were aborted
         page = visit().tab()
         answer = long_answer(page, "Tell me a story about the sea.")
@@ -118,7 +121,7 @@ def test_a_reload_in_the_middle_shows_the_answer_so_far_and_goes_on(visit: Visit
         before, length = written(page), page.evaluate(LENGTH)
         page.reload()
         answer.wait_for()
-        page.wait_for_function(f"{LENGTH} > {length + 20} || {over}")
+        page.wait_for_function(f"{LENGTH} > {length + 20} || {OVER}")
         after = written(page)
         if answer.get_attribute("data-state") == "decode":
             break
@@ -145,7 +148,7 @@ def test_a_stream_that_has_died_silently_is_opened_again(echo_visit: Visiting, e
     page = one.context.new_page()
     page.clock.install()
     page.goto(one.url)
-    expect(page.locator("#engine-status")).not_to_be_empty()
+    expect(page.locator("#engine-status")).to_have_attribute("data-stage", "ready")  # the stream is open
     opened_again(page, echo_app)
     ask(page, "Hello")
     answered(page)
@@ -166,7 +169,7 @@ def test_a_lost_connection_is_said_for_as_long_as_it_is_lost(echo_visit: Visitin
     one = echo_visit()
     # nothing but what the test says comes in
     one.context.add_init_script("window.EventSource = class extends EventTarget { readyState = 1; close() {} }")
-    page = one.tab()
+    page = one.tab(heard=False)
     now = "{ stage: 'loading', since: 1, elapsed: 1, error: null, model: 'm', lanes: 4, context: 64 }"
     hub = "const { emit } = await import('./assets/js/hub.js');"
     page.evaluate(f"async () => {{ {hub} emit('status', {now}); emit('connection', 'lost'); }}")
@@ -222,7 +225,7 @@ def test_a_message_that_is_too_long_stays_in_the_box_and_says_both_numbers(visit
     long = "word " * 30_000
     page.locator("#message textarea").fill(long)
     page.locator("#send").click()
-    expect(page.get_by_text(re.compile(f"{CONTEXT:,}")).first).to_be_visible(timeout=10_000)
+    expect(page.locator("page-notice")).to_contain_text(f"{CONTEXT:,}")
     expect(page.locator("#message textarea")).to_have_value(long)
     expect(page.locator(".message")).to_have_count(0)
 

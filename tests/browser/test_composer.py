@@ -81,7 +81,11 @@ def test_settings_go_with_the_message_survive_a_reload_and_are_reset(echo_visit:
     page.locator("#system-prompt textarea").fill("Be short.")
     expect(page.locator(".chip[data-panel=sampling]")).to_contain_text("0.3")
     wanted = {**usual, "temperature": 0.3, "top_k": 5, "max_tokens": 77, "seed": 0, "stop": ["END", "###"]}
-    page.wait_for_function("() => JSON.parse(sessionStorage['batchat.controls'] ?? '{}').sampling?.stop?.length === 2")
+    page.wait_for_function(
+        "() => { const { system, sampling } = JSON.parse(sessionStorage['batchat.controls'] ?? '{}');"
+        " return system === 'Be short.' && sampling?.stop?.length === 2 && sampling.temperature === 0.3"
+        " && sampling.top_k === 5 && sampling.max_tokens === 77 && sampling.seed === 0; }"
+    )
     for count in (2, 3):
         assert sent(page, "two", usual) == ("Be short.", wanted)
         answered(page, count)
@@ -139,8 +143,9 @@ def held(page: Page, text: str) -> Route:
     """Sends a message that stays on its way until it is let go."""
     messages: list[Route] = []
     page.route("**/messages", lambda route: messages.append(route))
-    with page.expect_request("**/messages"):
-        ask(page, text)
+    ask(page, text)
+    while not messages:
+        page.wait_for_timeout(50)
     return messages[0]
 
 

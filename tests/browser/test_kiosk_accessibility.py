@@ -32,6 +32,7 @@ def served(folder: Path) -> Iterator[ServedApp]:
         requests_per_minute="1000",
         max_tokens="100000",
         together_tokens="8",
+        idle_seconds="3600",
         topics="{ en = 'bread and batching', ko = '빵과 배칭' }",
         blocked_words="['naughty']",
         blocked_answer="{ en = 'Let us talk about bread.', ko = '빵 이야기를 해요.' }",

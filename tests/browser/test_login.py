@@ -20,7 +20,7 @@ from webui.ui.texts import load_texts
 
 pytestmark = pytest.mark.browser
 
-LONG = 120_000  # milliseconds: a busy machine stalls
+LONG = 180_000  # milliseconds: a busy machine stalls
 TEXTS = load_texts()
 
 

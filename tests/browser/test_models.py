@@ -49,7 +49,7 @@ def served_elsewhere() -> Iterator[FaultyServer]:
 
     thread = threading.Thread(target=loop.run_until_complete, args=[serve()], daemon=True)
     thread.start()
-    ready.wait(60)
+    ready.wait(180)
     try:
         yield found[0]
     finally:

@@ -26,7 +26,7 @@ CANARY = "canary-5814"
 
 
 def client(app: AppProcess) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=app.url, timeout=60, headers=GUARD)
+    return httpx.AsyncClient(base_url=app.url, timeout=PATIENCE, headers=GUARD)
 
 
 async def board(app: AppProcess, **query: Any) -> dict[str, Any]:
@@ -78,7 +78,7 @@ async def test_twelve_on_four_lanes_as_programs_see_it(app: AppProcess) -> None:
     finally:
         await leave(tabs)
     await idle(app)
-    seen = await board(app)
+    seen = await board(app, window=600)
     assert (seen["running"], seen["waiting"]) == (0, 0)
     assert sum(request["end"] == "aborted" for request in seen["requests"]) >= 12
 
@@ -113,7 +113,7 @@ async def test_a_wall_gets_the_engine_and_the_board_alone(app: AppProcess) -> No
             kinds += [line[7:]] if line.startswith("event: ") else []
             if kinds.count("board") > 3:
                 break
-    assert set(kinds) == {"status", "board"}
+    assert set(kinds) - {"ping"} == {"status", "board"}
 
 
 async def test_nobodys_words_names_or_addresses_are_told(app: AppProcess) -> None:
@@ -203,33 +203,39 @@ async def test_the_grace_time_that_ran_out_is_counted(app: AppProcess) -> None:
 async def test_show_me_fills_the_batch_yields_to_people_and_stops_at_once(app: AppProcess) -> None:
     await idle(app)
     async with tab(app.url) as one:
-        response = await one.client.post("/api/demo", json={"count": 64}, headers=GUARD)
-        assert (response.status_code, response.json()) == (202, {"count": 64})
+        for _ in range(8):  # a lane may become free by itself just then, or all be over before anybody looks
+            known = {each["id"] for each in demo((await board(app, window=600))["requests"])}
+            response = await one.client.post("/api/demo", json={"count": 64}, headers=GUARD)
+            assert (response.status_code, response.json()) == (202, {"count": 64})
 
-        async def full() -> bool:
-            seen = await board(app)
-            return seen["running"] == 4 and seen["figures"]["demo"] >= 5
+            async def full_or_over() -> bool:
+                seen = await board(app)
+                return (seen["running"] == 4 and seen["figures"]["demo"] >= 5) or not seen["figures"]["demo"]
 
-        await until(full)
-        answer = await one.ask("Hello!", max_tokens=10)
-        assert answer.timing is not None and answer.timing["tokens"] > 0
-        seen = await board(app)
-        assert any(request["end"] == "aborted" for request in demo(seen["requests"])), "a lane was given up for it"
+            await until(full_or_over)
+            answer = await one.ask("Hello!", max_tokens=10)
+            assert answer.timing is not None and answer.timing["tokens"] > 0
+            seen = await board(app, window=600)
+            shown = [each for each in demo(seen["requests"]) if each["id"] not in known]
+            assert (await one.client.delete("/api/demo", headers=GUARD)).status_code == 204
+            await idle(app)
+            assert (await board(app))["figures"]["demo"] == 0
+            if any(each["end"] == "aborted" for each in shown):
+                break
+        else:
+            raise AssertionError("no lane was given up for it")
         mine = next(each for each in seen["requests"] if each["id"] == one.shown()[-1]["request"])
-        ends = [each["ended"] for each in demo(seen["requests"])]
-        assert any(end is None or end > mine["ended"] for end in ends), "it waited for all of them"
-        response = await one.client.delete("/api/demo", headers=GUARD)
-        assert response.status_code == 204
-        await idle(app)
-        assert (await board(app))["figures"]["demo"] == 0
+        assert any(each["ended"] is None or each["ended"] > mine["ended"] for each in shown), "it waited for all of them"
 
 
 async def test_show_me_ends_when_who_asked_for_it_has_gone(app: AppProcess) -> None:
     await idle(app)
     one = await Tab(app.url).open()
+    asked = time.monotonic()
     assert (await one.client.post("/api/demo", json={"count": 64}, headers=GUARD)).status_code == 202
     response = await one.client.post("/api/demo", json={"count": 64}, headers=GUARD)
-    assert (response.status_code, response.json()["error"]["code"]) == (429, "demo_full")
+    full = (response.status_code, response.json().get("error", {}).get("code")) == (429, "demo_full")
+    assert full or time.monotonic() - asked > 5, "only if they are over already there is room for more"
     left = time.monotonic()
     await one.close()
     await one.client.aclose()

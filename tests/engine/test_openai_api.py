@@ -29,7 +29,7 @@ pytestmark = pytest.mark.engine
 MODEL = "demo_model"
 QUESTION: Any = [{"role": "user", "content": "What is the first letter of English alphabets?"}]
 STORY: Any = [{"role": "user", "content": "Tell me a long story about a fox."}]
-LONG: Any = {"max_tokens": ENDLESS, "extra_body": {"min_tokens": ENDLESS}}
+LONG: Any = {"max_tokens": ENDLESS, "extra_body": {"min_tokens": ENDLESS, "ignore_eos": True}}
 
 
 @pytest.fixture
@@ -192,7 +192,7 @@ def rows(watcher: Tab) -> dict[int, list[Any]]:
 
 async def test_visitors_go_before_programs(app: AppProcess, async_client: AsyncOpenAI) -> None:
     def ask(tokens: int) -> asyncio.Task[Any]:
-        length: Any = {"max_tokens": tokens, "extra_body": {"min_tokens": tokens, "priority": -9}}
+        length: Any = {"max_tokens": tokens, "extra_body": {"min_tokens": tokens, "ignore_eos": True, "priority": -9}}
         return asyncio.create_task(async_client.chat.completions.create(model=MODEL, messages=STORY, **length))
 
     async with tab(app.url) as visitor:

@@ -15,7 +15,7 @@ from tests.faulty_server import FaultyServer, event, streams
 
 pytestmark = pytest.mark.engine
 
-PATIENT = 90.0  # seconds
+PATIENT = 180.0  # seconds
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ import httpx
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 ENVIRONMENT = ROOT / ".venv-triton-test"
-READY_WITHIN = 60.0  # seconds; four on a free machine
+READY_WITHIN = 180.0  # seconds; four on a free machine
 MODEL, OLD_MODEL = "vllm_model", "vllm_model_2401"
 
 INPUTS = ("text_input:STRING", "stream:BOOL", "sampling_parameters:STRING")

@@ -94,7 +94,7 @@ async def test_an_error_of_the_server_is_said_and_the_text_so_far_stays(page: Ap
 
 
 async def test_programs_are_sent_to_the_server_itself(page: AppProcess) -> None:
-    async with httpx.AsyncClient(base_url=page.url) as client:
+    async with httpx.AsyncClient(base_url=page.url, timeout=180) as client:
         response = await client.get("/v1/models")
     assert (response.status_code, response.json()["error"]["code"]) == (501, "no_api_here")
 
@@ -119,20 +119,20 @@ async def test_a_server_that_is_killed_and_comes_back_is_found_again(folder: Pat
             answer = await one.answered(id)
             assert answer.end == "failed" and answer.text.startswith("fox0 fox1 fox2 ")
             assert answer.error is not None and answer.error["code"] == "connection_broken"
-            await asyncio.to_thread(app.wait_for, lambda status: status["stage"] == "failed", 60)
+            await asyncio.to_thread(app.wait_for, lambda status: status["stage"] == "failed", 180)
             refused = await one.ask("say owl")
             assert refused.error is not None and refused.error["code"] == "server_unreachable"
             await asyncio.to_thread(server.start)
-            await asyncio.to_thread(app.wait_for, lambda status: status["stage"] == "ready", 60)
+            await asyncio.to_thread(app.wait_for, lambda status: status["stage"] == "ready", 180)
             assert (await one.ask("say owl", max_tokens=2)).text == "owl0 owl1 "
 
 
 def test_a_page_that_starts_before_its_server_says_so_and_waits() -> None:
     nobody = f"127.0.0.1:{free_port()}"
     with running_app("--engine", "triton", "--url", nobody, "--tokenizer", "assets/demo_model") as app:
-        status = app.wait_for(lambda status: status["stage"] == "failed", 60)
+        status = app.wait_for(lambda status: status["stage"] == "failed", 180)
         assert status["error"]["code"] == "server_unreachable" and status["error"]["params"]["address"] == nobody
-        assert app.wait_for(lambda status: status["page"], 60)["stage"] == "failed"
+        assert app.wait_for(lambda status: status["page"], 180)["stage"] == "failed"
 
 
 def test_settings_that_are_missing_are_named() -> None:

@@ -108,10 +108,10 @@ async def test_they_stop_at_once(scene: Scene) -> None:
 
 async def test_they_end_when_who_started_them_has_left_for_the_grace_time_and_others_go_on(scene: Scene) -> None:
     scene.here.add("you")
+    left = asyncio.get_running_loop().time()
     scene.demo.start("me", 4)
     scene.demo.start("you", 5)
     scene.here.remove("me")
-    left = asyncio.get_running_loop().time()
     await scene.until(lambda: scene.demo.count == 5)
     assert asyncio.get_running_loop().time() - left >= GRACE
     scene.demo.stop()

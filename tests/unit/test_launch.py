@@ -664,7 +664,7 @@ def test_a_second_start_becomes_the_app(launch: ModuleType, checkout: Path, envi
     (elsewhere / "webui").mkdir(parents=True)  # a folder of that name where it is called from must not be taken for the app
     command = [sys.executable, checkout / "launch.py", "--device", "cpu", "--port", "8000", "train", "--x=1"]
     with subprocess.Popen(command, cwd=elsewhere, stdout=subprocess.PIPE, text=True) as process:
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=300)
     assert process.returncode == 7
     pid, folder, arguments, prefix = json.loads(output)
     assert pid == process.pid

@@ -145,7 +145,7 @@ async def test_chat_goes_on_while_the_database_is_away_and_joins_it_later(tmp_pa
         await first.answered(shown, "only looked at", "kept too")
         await first.library.rename(shown.conversation.id, ME, "Another title")
     aside = path.parent.rename(tmp_path / "aside")
-    (tmp_path / "data").touch()  # a file is in the way of the folder
+    (tmp_path / "data").symlink_to("nowhere")
     async with World(path) as world:
         await settled(world.history, "failing")
         tab = Mailbox()
@@ -156,8 +156,8 @@ async def test_chat_goes_on_while_the_database_is_away_and_joins_it_later(tmp_pa
         await world.answered(again, "meanwhile", "said")
         new = await world.opened(ME)
         await world.answered(new, "quite new", "answer")
-        (tmp_path / "data").unlink()
-        aside.rename(tmp_path / "data")
+        (tmp_path / "link").symlink_to(aside)
+        (tmp_path / "link").rename(tmp_path / "data")  # at once: nobody finds the place empty
         await settled(world.history)
         await until(lambda: not any(chat.unread for chat in world.library._chats.values()))
         await settled(world.history)

@@ -35,7 +35,7 @@ from webui.errors import (
 )
 
 CONNECT_WITHIN = 10.0  # seconds
-ANSWER_WITHIN = 5.0  # seconds, to what is no answer of the model
+ANSWER_WITHIN = 15.0  # seconds, to what is no answer of the model; a server on a busy machine may stand still
 RETRY_SOONEST = 0.1  # seconds, where it says that it is no time
 RETRY_EVERY = 2.0  # seconds, where a busy server does not say when to come back
 PATIENCE = 60.0  # seconds that a request goes on asking a server which says that it is busy

@@ -41,7 +41,7 @@ from webui.errors import (
 from webui.prompt import Prompt, Tokenizer
 from webui.settings import Settings
 
-ANSWERS_WITHIN = 5.0  # seconds that the server may take to say how it is
+ANSWERS_WITHIN = 15.0  # seconds that the server may take to say how it is; on a busy machine it may stand still
 CANNOT = ("lanes", "waiting", "kv_cache", "api")
 ENDS: dict[str, End] = {"stop": "stop", "length": "length", "abort": "aborted", "repetition": "stop"}
 ENGINE_DIED = ("EngineCore", "EngineDead", "AsyncEngineDead")  # what vLLM says in the server's error then
