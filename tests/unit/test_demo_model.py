@@ -521,6 +521,12 @@ def test_a_run_that_is_told_to_stop_ends_after_its_step(tmp_path: Path) -> None:
     assert trainer.step == 1
 
 
+def test_a_step_that_a_conversation_does_not_fit_into_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        training.main(["--steps", "1", "--out", "nowhere", "--tokens-per-step", "512"])
+    assert "--tokens-per-step" in capsys.readouterr().err
+
+
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
     training.Trainer(TINY, tmp_path).save_checkpoint()
     other = training.Trainer(training.Recipe(**{**vars(TINY), "seed": 3}), tmp_path)

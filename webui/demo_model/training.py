@@ -31,10 +31,10 @@ CHECKPOINT = "checkpoint.pt"
 class Shape:
     """The size of the model; a Llama with tied embeddings."""
 
-    hidden: int = 256
-    feed_forward: int = 1024
+    hidden: int = 192
+    feed_forward: int = 576
     layers: int = 6
-    heads: int = 8
+    heads: int = 6
     key_value_heads: int = 2
     head_size: int = 32
     vocabulary: int = 3072
@@ -264,12 +264,20 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="same seed, same machine: same weights (default 1)")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the finished model")
     parser.add_argument("--start-from", type=Path, help="go on from this model, which may be smaller, and its tokenizer")
+    parser.add_argument("--hidden", type=int, default=Shape.hidden, help=f"width of the model (default {Shape.hidden})")
+    parser.add_argument(
+        "--feed-forward", type=int, default=Shape.feed_forward, help=f"the same inside (default {Shape.feed_forward})"
+    )
+    parser.add_argument("--heads", type=int, default=Shape.heads, help=f"heads of attention (default {Shape.heads})")
     parser.add_argument("--rate", type=float, default=1.0, help="share of the usual learning rates (default 1)")
     parser.add_argument("--tokens-per-step", type=int, default=4096, help="padded tokens in a batch (default 4096)")
     parser.add_argument("--save-every", type=int, default=200, help="steps between checkpoints (default 200)")
     parser.add_argument("--enforce-eager", action="store_true", help="train without compiling the model first (slower)")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="processor threads to use")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.tokens_per_step < Shape.context:
+        parser.error(f"--tokens-per-step: a conversation may fill the context, {Shape.context} tokens")
+    return options
 
 
 def main(arguments: list[str]) -> int:
@@ -286,6 +294,7 @@ def main(arguments: list[str]) -> int:
         tokens_per_step=options.tokens_per_step,
         matrix_rate=Recipe.matrix_rate * options.rate,
         vector_rate=Recipe.vector_rate * options.rate,
+        shape=Shape(hidden=options.hidden, feed_forward=options.feed_forward, heads=options.heads),
         compiled=not options.enforce_eager,
     )
     trainer = Trainer(recipe, options.out, options.start_from)
