@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 import re
+import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 from optimum.rbln import RBLNQuantizationConfig
@@ -75,25 +75,27 @@ def test_the_same_compile_again_has_nothing_to_do(compiled_demo: Path) -> None:
 
 
 class Begun:
-    """A compile in a process of its own, forked off this one, that has come to its first graph."""
+    """A compile in a process of its own that has come to its first graph."""
 
     def __init__(self, out: Path) -> None:
-        reader, self._writer = os.pipe()
-        self.process = multiprocessing.get_context("fork").Process(target=self._compile, args=(out,))
-        self.process.start()
-        os.close(self._writer)
-        self._said = os.fdopen(reader)
-        assert any("compiling prefill" in line for line in self._said)
+        arguments = ["--model", str(DEMO), "--out", str(out), *DEMO_OPTIONS.split()]
+        started = [sys.executable, "-m", "webui", "compile", *arguments]
+        self.process = subprocess.Popen(started, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        lines: list[str] = []
+        while not lines or "compiling prefill" not in lines[-1]:
+            lines.append(self._stderr.readline())
+            assert lines[-1], lines
 
-    def _compile(self, out: Path) -> None:
-        sys.stderr = os.fdopen(self._writer, "w", buffering=1)
-        sys.exit(command.main(["--model", str(DEMO), "--out", str(out), *DEMO_OPTIONS.split()]))
+    @property
+    def _stderr(self) -> IO[str]:
+        assert self.process.stderr is not None
+        return self.process.stderr
 
     def said(self) -> str:
         """What it says until it ends."""
-        with self._said:
-            rest = self._said.read()
-        self.process.join()
+        with self._stderr as stderr:
+            rest = stderr.read()
+        self.process.wait(180)
         return rest
 
 
@@ -106,7 +108,7 @@ def test_an_interrupted_compile_leaves_nothing_that_looks_complete(tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == [f"compiled.compiling-{stopped.process.pid}"]
     stopped.process.terminate()
     assert "nothing was left behind" in stopped.said()
-    assert stopped.process.exitcode == 1 and list(tmp_path.iterdir()) == []
+    assert stopped.process.returncode == 1 and list(tmp_path.iterdir()) == []
 
 
 # ---- check

@@ -45,6 +45,7 @@ async def test_more_requests_than_the_server_runs_are_all_seen_from_here(page: A
         for each in opened:
             await each.send(ENDLESS)
         await asyncio.to_thread(triton.wait_for, lambda state: (state["running"], state["waiting"]) == (4, 2))
+        await watcher.wait_for(lambda: bool(watcher.latest("board")))
         await watcher.wait_for(lambda: (watcher.latest("board")["running"], watcher.latest("board")["waiting"]) == (4, 2))
         assert all(not each.answer(m["id"]).places for each in opened for m in each.shown())
         assert page.status()["requests"] == {"running": 4, "waiting": 2}
