@@ -15,11 +15,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import psycopg
 import pytest
 
 from tests.app_process import ROOT, AppProcess, Tab, running_app
 from tests.engine.test_answers import STORY
+from tests.engine.test_lifecycle import shared_memory
 from tests.postgres import find_programs, running_cluster
 
 pytestmark = pytest.mark.engine
@@ -80,11 +82,14 @@ def running_nginx(program: str, folder: Path, ports: dict[str, str]) -> Iterator
 def kill(app: AppProcess) -> None:
     """Ends it and its engine at once, as a machine that loses its power."""
     children = app.children()
+    memory = shared_memory([psutil.Process(app.process.pid), *children])
     app.process.kill()
     for child in children:
         with contextlib.suppress(Exception):
             child.kill()
     app.process.wait(180)
+    for path in memory:
+        path.unlink(missing_ok=True)  # who would have tidied up was killed too
 
 
 async def until(condition: Callable[[], bool]) -> None:
