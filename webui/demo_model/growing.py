@@ -32,9 +32,10 @@ def grow(small: LlamaForCausalLM, large: LlamaForCausalLM) -> None:
 def _check(small: LlamaForCausalLM, large: LlamaForCausalLM) -> None:
     same = ("num_hidden_layers", "num_key_value_heads", "head_dim", "vocab_size")
     grown = ("hidden_size", "intermediate_size", "num_attention_heads")
-    fits = all(getattr(small.config, each) == getattr(large.config, each) for each in same)
-    if not fits or any(getattr(small.config, each) > getattr(large.config, each) for each in grown):
-        raise ValueError(f"A model cannot grow from {small.config} to {large.config}.")
+    differ = [each for each in same if getattr(small.config, each) != getattr(large.config, each)]
+    shrink = [each for each in grown if getattr(small.config, each) > getattr(large.config, each)]
+    if differ or shrink:
+        raise ValueError(f"The model cannot grow: {', '.join(differ + shrink)} would change or be less than it has now.")
 
 
 def _places_of_heads(small: LlamaForCausalLM, large: LlamaForCausalLM) -> torch.Tensor:
