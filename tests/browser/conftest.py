@@ -29,7 +29,7 @@ FLAGS = [
     *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
 ]
 PICTURES = ROOT / "test-results"
-PATIENCE = 180_000.0  # milliseconds; a machine that does other things besides stands still for some of them
+PATIENCE = 180_000  # milliseconds; a machine that does other things besides stands still for some of them
 GREEDY = """try { sessionStorage['batchat.controls'] ??= '{"system":"","sampling":{"temperature":0}}' } catch {}"""
 DESKTOP, PHONE = {"width": 1280, "height": 820}, {"width": 390, "height": 844}
 

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from tests.browser.conftest import PATIENCE
 from tests.paced_engine import Script, ServedApp
 
-LONG = 180_000  # ms; a busy machine stalls
 ENDLESS = "on and on and " * 2000
 SLICE = 10  # seconds of the page's clock at once
 KEYS_AT_MOST = 80  # steps from one end of a screen to the other
@@ -30,15 +30,15 @@ class Screen:
 
     def shows(self, screen: str) -> None:
         """Waits until it shows this."""
-        self.page.locator(f"kiosk-screen[data-screen={screen}]").wait_for(timeout=LONG)
+        self.page.locator(f"kiosk-screen[data-screen={screen}]").wait_for(timeout=PATIENCE)
 
     def press(self, action: str, nth: int = 0) -> None:
         """Presses a button."""
         button = self.page.locator(f"[data-action={action}]").nth(nth)
         if self.by == "finger":
-            button.tap(timeout=LONG)
+            button.tap(timeout=PATIENCE)
             return
-        expect(button).to_be_enabled(timeout=LONG)
+        expect(button).to_be_enabled(timeout=PATIENCE)
         for _ in range(KEYS_AT_MOST):
             if button.evaluate("one => one === document.activeElement"):
                 self.page.keyboard.press("Enter")
@@ -48,7 +48,7 @@ class Screen:
 
     def heard(self) -> str:
         """Waits until the screen listens to the visit that has begun; the id of that one."""
-        for _ in range(LONG // 100):
+        for _ in range(PATIENCE // 100):
             heard = [id for id, visit in self.kiosk.visits._visits.items() if visit.chat.channel.watchers]
             if heard:
                 return str(heard[0])
@@ -66,7 +66,7 @@ class Screen:
         for key in keys:
             if self.by == "finger":
                 named = f".keys button[aria-label='{key}'], .keys button[aria-label$=', {key}']"
-                self.page.locator(".keys .space" if key == " " else named).tap(timeout=LONG)
+                self.page.locator(".keys .space" if key == " " else named).tap(timeout=PATIENCE)
             else:
                 self.page.keyboard.type(key)
 
@@ -81,7 +81,7 @@ class Screen:
     def is_free(self) -> None:
         """Waits until nothing runs, waits or is remembered."""
         board, visits = self.served.app.board, self.kiosk.visits
-        for _ in range(LONG // 100):  # longer than the grace of a visit that nobody watches
+        for _ in range(PATIENCE // 100):  # longer than the grace of a visit that nobody watches
             people = [request for request in [*board.lanes.running, *board.lanes.waiting] if request.door == "page"]
             if not people and not len(visits):
                 return
@@ -98,7 +98,7 @@ def screen(
     context: BrowserContext = browser.new_context(
         **{"viewport": size, "has_touch": True, "locale": "en-US", "reduced_motion": "reduce", **options}
     )
-    context.set_default_timeout(LONG)
+    context.set_default_timeout(PATIENCE)
     complaints: list[str] = []
     context.on("weberror", lambda error: complaints.append(str(error.error)))
     page = context.new_page()
@@ -107,7 +107,7 @@ def screen(
     page.goto(served.url)
     one = Screen(page, served, by)
     one.shows("attract")
-    expect(page.locator("kiosk-screen")).to_have_attribute("data-engine", "here", timeout=LONG)
+    expect(page.locator("kiosk-screen")).to_have_attribute("data-engine", "here", timeout=PATIENCE)
     try:
         yield one
     finally:

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.browser.board_pages import stage
 from tests.browser.board_traffic import Asked, Paper, Traffic, visitors
+from tests.browser.conftest import PATIENCE
 
 pytestmark = pytest.mark.browser
 
@@ -25,7 +26,7 @@ def modules(browser: Browser) -> Iterator[Page]:
     """A page that can import the board's modules."""
     with stage() as opened:
         page = browser.new_page()
-        page.set_default_timeout(180_000)
+        page.set_default_timeout(PATIENCE)
         page.goto(opened.url)
         yield page
         page.close()

@@ -11,11 +11,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.answering_app import EvaluationWorld, served
-from tests.browser.conftest import DESKTOP, PHONE, picture
+from tests.browser.conftest import DESKTOP, PATIENCE, PHONE, picture
 from tests.browser.test_accessibility import violations
 
 pytestmark = pytest.mark.browser
-LONG = 180_000  # milliseconds
 EVIL = "<img src=x onerror='window.broken=1'>"
 VARIANTS = [{"name": "plain", "system": "", "sampling": {}}, {"name": "loud", "system": "CAPITALS", "sampling": {}}]
 
@@ -32,7 +31,7 @@ def opened(browser: Browser, address: str, **options: object) -> Page:
     kept = json.dumps(json.dumps(VARIANTS))
     context.add_init_script(f"localStorage.getItem('batchat.variants') ?? localStorage.setItem('batchat.variants', {kept})")
     page = context.new_page()
-    page.set_default_timeout(LONG)
+    page.set_default_timeout(PATIENCE)
     page.goto(address)
     return page
 
@@ -56,13 +55,13 @@ def test_upload_run_look_and_export(browser: Browser, world: tuple[str, Evaluati
     url, _ = world
     page = opened(browser, url + "evaluate")
     page.locator("#prompts").set_input_files(rows(tmp_path))
-    expect(page.locator(".bad")).to_contain_text("Row 16: is not JSON", timeout=LONG)
+    expect(page.locator(".bad")).to_contain_text("Row 16: is not JSON", timeout=PATIENCE)
     expect(page.locator(".preview tbody tr")).to_have_count(15)
     page.locator("#start").click()
-    expect(page.locator("#run .state")).to_contain_text("finished", timeout=LONG)
+    expect(page.locator("#run .state")).to_contain_text("finished", timeout=PATIENCE)
     expect(page.locator("#run .state")).to_contain_text("28 of 30 answered · 2 failed")
     answers = page.locator("table.answers tbody tr")
-    expect(answers).to_have_count(15, timeout=LONG)
+    expect(answers).to_have_count(15, timeout=PATIENCE)
     expect(page.locator("#run svg.plot").first).to_be_visible()
     expect(page.locator("#run")).to_contain_text("plain is higher")
     page.locator("[data-filter=only]").select_option("failed")
@@ -79,13 +78,13 @@ def test_upload_run_look_and_export(browser: Browser, world: tuple[str, Evaluati
     rating.locator("input").fill("too loud")
     rating.locator("button").click()
     expect(rating.locator("[role=status]")).to_have_text("Saved")
-    expect(page.locator("#run thead").first).to_contain_text("passed by people", timeout=LONG)
+    expect(page.locator("#run thead").first).to_contain_text("passed by people", timeout=PATIENCE)
     with page.expect_download() as download:
         page.locator(".files a", has_text="report.html").click()
     report = download.value.path().read_text()
     assert "<script" not in report and "<img" not in report and "rule 1.0" in report
     page.reload()
-    expect(answers).to_have_count(15, timeout=LONG)
+    expect(answers).to_have_count(15, timeout=PATIENCE)
     expect(page.locator("tr[data-row=r3] .rating select").nth(2)).to_have_value("fail")
     expect(page.locator("tr[data-row=r3] .rating input").last).to_have_value("too loud")
     page.context.close()
@@ -118,7 +117,7 @@ def test_ask_vote_and_see_who_it_was(browser: Browser, world: tuple[str, Evaluat
     page = opened(browser, url + "compare")
     page.locator("#prompt").fill("say hello")
     page.locator("#ask").click()
-    expect(page.locator(".voting")).to_be_visible(timeout=LONG)
+    expect(page.locator(".voting")).to_be_visible(timeout=PATIENCE)
     cards = page.locator(".sides article")
     assert sorted(text.splitlines()[-1] for text in cards.all_inner_texts()) == ["HELLO", "hello"]
     assert "plain" not in page.locator(".sides").inner_text() and "loud" not in page.locator(".sides").inner_text()
@@ -126,7 +125,7 @@ def test_ask_vote_and_see_who_it_was(browser: Browser, world: tuple[str, Evaluat
     page.locator(f"[data-choice='{loud}']").click()
     expect(cards.nth(loud).locator("h3")).to_contain_text("loud")
     expect(cards.nth(1 - loud).locator("h3")).to_contain_text("plain")
-    expect(page.locator("#standings")).to_contain_text("1 vote", timeout=LONG)
+    expect(page.locator("#standings")).to_contain_text("1 vote", timeout=PATIENCE)
     expect(page.locator("#standings .verdict")).to_contain_text("Nobody can be told apart")
     page.context.close()
 
@@ -135,14 +134,14 @@ def test_two_engines_are_compared_and_evaluated(browser: Browser, tmp_path: Path
     with served(tmp_path / "data", ["here", "there"]) as (url, world):
         context = browser.new_context(viewport=DESKTOP, locale="en-US", reduced_motion="reduce")
         page = context.new_page()
-        page.set_default_timeout(LONG)
+        page.set_default_timeout(PATIENCE)
         page.goto(url + "compare")
         page.locator("details.part").locator("summary").click()
         names = page.locator("[data-field=name]")
         models = page.locator("[data-field=model]")
         for fields in (models, names):  # each model is a variant to begin with, once the page knows which there are
             for place, name in enumerate(("here", "there")):
-                expect(fields.nth(place)).to_have_value(name, timeout=LONG)
+                expect(fields.nth(place)).to_have_value(name, timeout=PATIENCE)
             expect(fields).to_have_count(2)
         page.screenshot(path=picture("compare-models"), full_page=True)
         page.locator("#prompt").fill("say hello")
@@ -157,7 +156,7 @@ def test_two_engines_are_compared_and_evaluated(browser: Browser, tmp_path: Path
         page.locator("#prompts").set_input_files(rows(tmp_path))
         page.screenshot(path=picture("evaluate-models"), full_page=True)
         page.locator("#start").click()
-        expect(page.locator("#run .state")).to_contain_text("finished", timeout=LONG)
+        expect(page.locator("#run .state")).to_contain_text("finished", timeout=PATIENCE)
         asked = {name: engine.asked for name, engine in world.engines.items()}
         assert asked["here"] == 1 and asked["there"] == 1 + 2 * 14
         context.close()
@@ -173,11 +172,11 @@ def test_nothing_sticks_out(
     name = f"{viewport['width']}-{theme}"
     page = opened(browser, f"{url}evaluate{asked}", viewport=viewport)
     page.locator("#prompts").set_input_files(rows(tmp_path))
-    expect(page.locator(".preview tbody tr")).to_have_count(15, timeout=LONG)
+    expect(page.locator(".preview tbody tr")).to_have_count(15, timeout=PATIENCE)
     page.screenshot(path=picture(f"evaluate-form-{name}"), full_page=True)
     assert violations(page) == []
     page.locator("#start").click()
-    expect(page.locator("table.answers tbody tr")).to_have_count(15, timeout=LONG)
+    expect(page.locator("table.answers tbody tr")).to_have_count(15, timeout=PATIENCE)
     page.screenshot(path=picture(f"evaluate-{name}"), full_page=True)
     assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -185,7 +184,7 @@ def test_nothing_sticks_out(
     page.locator("#prompt").fill("say hello")
     page.locator("#ask").click()
     page.locator("[data-choice=tie]").click()
-    expect(page.locator("#standings table").first).to_be_visible(timeout=LONG)
+    expect(page.locator("#standings table").first).to_be_visible(timeout=PATIENCE)
     page.screenshot(path=picture(f"compare-{name}"), full_page=True)
     assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -13,8 +13,8 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import picture
-from tests.browser.kiosk_screen import ENDLESS, LONG, Hand, Screen, screen
+from tests.browser.conftest import PATIENCE, picture
+from tests.browser.kiosk_screen import ENDLESS, Hand, Screen, screen
 from tests.paced_engine import WORDS, ServedApp, kiosk_file, served_app
 from webui.kiosk.pin import hash_pin
 
@@ -188,7 +188,7 @@ def test_a_visit(browser: Browser, told: ServedApp, by: Hand) -> None:
         one.shows("waiting")
         one.press("stop")
         one.shows("answered")
-        expect(page.locator(".mark")).to_contain_text("topped", timeout=LONG)
+        expect(page.locator(".mark")).to_contain_text("topped", timeout=PATIENCE)
         one.press("examples")
         told.script.words = ENDLESS
         one.press("ask", 1)
@@ -197,7 +197,7 @@ def test_a_visit(browser: Browser, told: ServedApp, by: Hand) -> None:
         one.shows("streaming")
         one.press("stop")
         one.shows("answered")
-        expect(page.locator(".mark").nth(1)).to_contain_text("topped", timeout=LONG)
+        expect(page.locator(".mark").nth(1)).to_contain_text("topped", timeout=PATIENCE)
         expect(page.locator("[data-action=stop]")).to_be_disabled()
         told.script.words = "See [this](https://example.org) and `that`. "
         one.press("write")
@@ -210,7 +210,7 @@ def test_a_visit(browser: Browser, told: ServedApp, by: Hand) -> None:
             page.keyboard.press("Enter")
         one.shows("answered")
         expect(page.locator(".bubble").nth(2)).to_have_text("hi you?")
-        expect(page.locator(".blocks").nth(2)).to_contain_text("See this and that.", timeout=LONG)
+        expect(page.locator(".blocks").nth(2)).to_contain_text("See this and that.", timeout=PATIENCE)
         assert page.locator(".talk a, .talk button").count() == 0, "nothing leads out"
         one.press("over")
         one.shows("attract")
@@ -287,11 +287,11 @@ def test_a_visit_is_wiped_after_a_warning_and_staying_is_one_touch(browser: Brow
         one.pass_time(45)
         expect(warning).to_be_hidden()
         one.pass_time(80)
-        expect(warning).to_be_visible(timeout=LONG)
+        expect(warning).to_be_visible(timeout=PATIENCE)
         page.screenshot(path=picture("kiosk-warning"))
         one.pass_time(10)
         one.press("stay")
-        expect(warning).to_be_hidden(timeout=LONG)
+        expect(warning).to_be_hidden(timeout=PATIENCE)
         one.shows("ready")  # what lies behind the button was not touched
         told.script.words = ENDLESS
         one.press("ask")
@@ -301,7 +301,7 @@ def test_a_visit_is_wiped_after_a_warning_and_staying_is_one_touch(browser: Brow
         one.press("stop")
         one.shows("answered")
         one.pass_time(122)
-        expect(warning).to_be_visible(timeout=LONG)
+        expect(warning).to_be_visible(timeout=PATIENCE)
         one.pass_time(121)
         one.shows("attract")
         one.is_free()
@@ -312,15 +312,15 @@ def test_the_warning_is_also_left_beside_its_buttons_and_by_starting_over(browse
         warning = one.page.get_by_role("alertdialog")
         one.begin()
         one.pass_time(121)
-        expect(warning).to_be_visible(timeout=LONG)
+        expect(warning).to_be_visible(timeout=PATIENCE)
         if by == "finger":
             one.page.touchscreen.tap(200, 500)  # an example lies there
         else:
             one.page.keyboard.press("Escape")
-        expect(warning).to_be_hidden(timeout=LONG)
+        expect(warning).to_be_hidden(timeout=PATIENCE)
         one.shows("ready")
         one.pass_time(121)
-        expect(warning).to_be_visible(timeout=LONG)
+        expect(warning).to_be_visible(timeout=PATIENCE)
         one.press("leave")
         one.shows("attract")
         one.is_free()
@@ -336,8 +336,8 @@ def test_an_engine_that_dies_is_said_and_the_next_question_is_answered(browser: 
         told.script.starts.clear()
         told.script.killed.set()
         one.shows("answered")
-        expect(page.locator(".mark")).to_contain_text("could not be finished", timeout=LONG)
-        expect(page.locator("kiosk-screen")).to_have_attribute("data-engine", "gone", timeout=LONG)
+        expect(page.locator(".mark")).to_contain_text("could not be finished", timeout=PATIENCE)
+        expect(page.locator("kiosk-screen")).to_have_attribute("data-engine", "gone", timeout=PATIENCE)
         expect(page.locator(".news")).to_be_visible()
         told.script.words = WORDS
         one.press("examples")
@@ -345,9 +345,9 @@ def test_an_engine_that_dies_is_said_and_the_next_question_is_answered(browser: 
         one.shows("waiting")
         told.script.starts.set()
         one.shows("answered")
-        expect(page.locator("kiosk-screen")).to_have_attribute("data-engine", "here", timeout=LONG)
+        expect(page.locator("kiosk-screen")).to_have_attribute("data-engine", "here", timeout=PATIENCE)
         expect(page.locator(".news")).to_be_hidden()
-        expect(page.locator(".blocks").nth(1)).to_contain_text("The batch is a set", timeout=LONG)
+        expect(page.locator(".blocks").nth(1)).to_contain_text("The batch is a set", timeout=PATIENCE)
 
 
 def test_a_lost_network_is_survived(browser: Browser, told: ServedApp, by: Hand) -> None:
@@ -356,9 +356,9 @@ def test_a_lost_network_is_survived(browser: Browser, told: ServedApp, by: Hand)
         visit = one.heard()
         one.page.context.set_offline(True)
         told.loop.call_soon_threadsafe(one.kiosk.visits._visits[visit].chat.channel.close)
-        expect(one.page.locator(".news")).to_contain_text("connection is lost", timeout=LONG)
+        expect(one.page.locator(".news")).to_contain_text("connection is lost", timeout=PATIENCE)
         one.page.context.set_offline(False)
-        expect(one.page.locator(".news")).to_be_hidden(timeout=LONG)
+        expect(one.page.locator(".news")).to_be_hidden(timeout=PATIENCE)
         one.press("ask")
         one.shows("answered")
         told.loop.call_soon_threadsafe(one.kiosk.visits.end, one.kiosk.visits.find(visit))
@@ -382,10 +382,10 @@ def test_a_stream_that_has_died_silently_is_opened_again(browser: Browser, told:
         with pytest.MonkeyPatch.context() as silent:
             silent.setattr(told.app.everybody, "_send_frames", lambda: None)
             silent.setattr(told.app.everybody._channel, "send", lambda event: None)  # no ping either
-            with one.page.expect_request(lambda request: "attract" in request.url, timeout=LONG):
+            with one.page.expect_request(lambda request: "attract" in request.url, timeout=PATIENCE):
                 one.page.clock.run_for(71_000)
         assert min(one.page.evaluate("silences")) >= 40_000, "not sooner"
-        expect(one.page.locator(".news")).to_be_hidden(timeout=LONG)
+        expect(one.page.locator(".news")).to_be_hidden(timeout=PATIENCE)
 
 
 def test_looks_and_corner_that_somebody_left_without_a_visit_go_back(browser: Browser, told: ServedApp) -> None:
@@ -394,7 +394,7 @@ def test_looks_and_corner_that_somebody_left_without_a_visit_go_back(browser: Br
         corner = one.page.locator(".admin")
         open_corner(one)
         one.page.keyboard.press("Escape")
-        expect(corner).to_be_hidden(timeout=LONG)
+        expect(corner).to_be_hidden(timeout=PATIENCE)
         for action in ("contrast", "language"):
             one.press(action)
         open_corner(one)
@@ -402,13 +402,13 @@ def test_looks_and_corner_that_somebody_left_without_a_visit_go_back(browser: Br
         expect(corner).to_be_visible()
         expect(body).to_contain_class("contrast")
         one.pass_time(90)
-        expect(corner).to_be_hidden(timeout=LONG)
-        expect(body).not_to_contain_class("contrast", timeout=LONG)
-        expect(one.page.locator("html")).to_have_attribute("lang", "en", timeout=LONG)
+        expect(corner).to_be_hidden(timeout=PATIENCE)
+        expect(body).not_to_contain_class("contrast", timeout=PATIENCE)
+        expect(one.page.locator("html")).to_have_attribute("lang", "en", timeout=PATIENCE)
         one.press("large")
         expect(body).to_contain_class("large")
         one.pass_time(130)
-        expect(body).not_to_contain_class("large", timeout=LONG)
+        expect(body).not_to_contain_class("large", timeout=PATIENCE)
 
 
 def test_a_question_that_did_not_arrive_is_still_there(browser: Browser, told: ServedApp, by: Hand) -> None:
@@ -419,14 +419,14 @@ def test_a_question_that_did_not_arrive_is_still_there(browser: Browser, told: S
         one.write("hi")
         one.page.route("**/ask", lambda route: route.abort())
         one.press("send")
-        expect(one.page.locator(".declined")).to_contain_text("cannot be reached", timeout=LONG)
+        expect(one.page.locator(".declined")).to_contain_text("cannot be reached", timeout=PATIENCE)
         one.press("write")
-        expect(one.page.locator(".field")).to_have_value("hi", timeout=LONG)
+        expect(one.page.locator(".field")).to_have_value("hi", timeout=PATIENCE)
         one.page.unroute("**/ask")
         one.press("send")
         one.shows("answered")
         one.press("write")
-        expect(one.page.locator(".field")).to_have_value("", timeout=LONG)
+        expect(one.page.locator(".field")).to_have_value("", timeout=PATIENCE)
 
 
 def test_blocked_words_and_too_many_questions_are_answered_politely(browser: Browser, told: ServedApp) -> None:
@@ -437,14 +437,14 @@ def test_blocked_words_and_too_many_questions_are_answered_politely(browser: Bro
         page.locator(".field").fill("a naughty thing")
         one.press("send")
         one.shows("answered")
-        expect(page.locator(".declined")).to_have_text("Let us talk about bread.", timeout=LONG)
+        expect(page.locator(".declined")).to_have_text("Let us talk about bread.", timeout=PATIENCE)
         for _ in range(4):
             one.press("examples")
             one.press("ask")
             one.shows("answered")
         one.press("examples")
         one.press("ask")
-        expect(page.locator(".declined").nth(1)).to_contain_text("4 questions", timeout=LONG)
+        expect(page.locator(".declined").nth(1)).to_contain_text("4 questions", timeout=PATIENCE)
 
 
 def test_one_at_a_time_against_together(browser: Browser, told: ServedApp, by: Hand) -> None:
@@ -452,16 +452,16 @@ def test_one_at_a_time_against_together(browser: Browser, told: ServedApp, by: H
         one.begin()
         one.press("compare")
         one.shows("together")
-        expect(one.page.locator(".verdict")).to_contain_text("as fast", timeout=LONG)
+        expect(one.page.locator(".verdict")).to_contain_text("as fast", timeout=PATIENCE)
         expect(one.page.locator(".comparison .fine")).to_contain_text("paper on CPU, 4 lanes, 8 prompts of 8 tokens")
         assert one.page.locator(".side .rows li").count() == 16
         factor = float(one.page.locator(".verdict").inner_text().split("×")[0].split()[-1])
         assert factor > 0
         told.script.steps.clear()
         one.press("again")
-        expect(one.page.locator("[data-action=stop]")).to_be_enabled(timeout=LONG)
+        expect(one.page.locator("[data-action=stop]")).to_be_enabled(timeout=PATIENCE)
         one.press("stop")
-        expect(one.page.locator(".verdict")).to_contain_text("Stopped", timeout=LONG)
+        expect(one.page.locator(".verdict")).to_contain_text("Stopped", timeout=PATIENCE)
         one.press("over")
         one.shows("attract")
 
@@ -502,7 +502,7 @@ def test_nothing_of_a_canary_is_left(browser: Browser, told: ServedApp, way: str
         page.locator(".field").fill(f"Where is the {CANARY}?")
         assert where_is(CANARY, page) == {"fields"}
         one.press("send")
-        expect(page.locator(".talk")).to_contain_text(f"The {CANARY}", timeout=LONG)
+        expect(page.locator(".talk")).to_contain_text(f"The {CANARY}", timeout=PATIENCE)
         assert where_is(CANARY, page) == {"page"}, "in the page's own memory alone"
         page.evaluate(PLANT, CANARY)
         assert where_is(CANARY, page) == {"page", "local", "session", "address", "state"}
@@ -517,11 +517,11 @@ def test_nothing_of_a_canary_is_left(browser: Browser, told: ServedApp, way: str
             one.press("write")
             page.locator(".field").fill(f"And {CANARY} not sent")
             one.pass_time(121)
-            expect(page.get_by_role("alertdialog")).to_be_visible(timeout=LONG)
+            expect(page.get_by_role("alertdialog")).to_be_visible(timeout=PATIENCE)
             one.pass_time(121)
         one.shows("attract")
         one.is_free()
-        expect(page.locator("html")).to_have_attribute("lang", "en", timeout=LONG)
+        expect(page.locator("html")).to_have_attribute("lang", "en", timeout=PATIENCE)
         assert where_is(CANARY, page) == where_is(visit, page) == set()
         assert "large" not in page.locator("body").get_attribute("class").split()  # type: ignore[union-attr]
         assert page.context.cookies() == [] and page.url == told.url
@@ -602,7 +602,7 @@ def open_corner(one: Screen) -> None:
     finger = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
     session = one.page.context.new_cdp_session(one.page)
     session.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [finger]})
-    expect(one.page.locator(".admin")).to_be_visible(timeout=LONG)
+    expect(one.page.locator(".admin")).to_be_visible(timeout=PATIENCE)
     session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     session.detach()
 
@@ -622,12 +622,12 @@ def test_a_long_press_and_the_pin_open_the_corner(browser: Browser, told: Served
             page.locator(".pad").get_by_role("button", name="OK").tap()
 
         enter("1111")
-        expect(page.locator(".admin .words")).to_contain_text("That is not the PIN.", timeout=LONG)
+        expect(page.locator(".admin .words")).to_contain_text("That is not the PIN.", timeout=PATIENCE)
         enter(PIN)
-        expect(page.locator(".admin table")).to_contain_text("paced 1.0", timeout=LONG)
+        expect(page.locator(".admin table")).to_contain_text("paced 1.0", timeout=PATIENCE)
         page.screenshot(path=picture("kiosk-admin"))
         page.get_by_role("button", name="Read the file again").tap()
-        expect(page.locator(".admin .words")).to_contain_text("read again", timeout=LONG)
+        expect(page.locator(".admin .words")).to_contain_text("read again", timeout=PATIENCE)
         page.get_by_role("button", name="Reload the page").tap()
         one.shows("attract")
         expect(page.locator(".admin")).to_be_hidden()

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.kiosk_screen import ENDLESS, LONG, Screen, screen
+from tests.browser.conftest import PATIENCE
+from tests.browser.kiosk_screen import ENDLESS, Screen, screen
 from tests.browser.test_accessibility import EVERYTHING, Walk
 from tests.paced_engine import WORDS, ServedApp, kiosk_file, served_app
 from webui.kiosk.pin import hash_pin
@@ -93,8 +94,8 @@ def _write(one: Screen, walk: Walk) -> None:
     keys = one.page.locator(".keys .wide")
     for name in ("letters", "signs", "other letters"):
         walk.look(f"keyboard: {name}")
-        keys.nth(3 if name == "signs" else 2).tap(timeout=LONG)
-    keys.first.tap(timeout=LONG)
+        keys.nth(3 if name == "signs" else 2).tap(timeout=PATIENCE)
+    keys.first.tap(timeout=PATIENCE)
     one.page.locator(".field").fill("a naughty thing")
     walk.look("keyboard: shifted, with a question")
 
@@ -103,7 +104,7 @@ def _ask(one: Screen, walk: Walk) -> None:
     script = one.script
     one.press("send")
     one.shows("answered")
-    expect(one.page.locator(".declined")).to_be_visible(timeout=LONG)
+    expect(one.page.locator(".declined")).to_be_visible(timeout=PATIENCE)
     walk.look("declined")
     script.words = EVERYTHING
     script.steps.clear()
@@ -113,7 +114,7 @@ def _ask(one: Screen, walk: Walk) -> None:
     walk.look("waiting")
     script.steps.set()
     one.shows("answered")
-    expect(one.page.locator(".message[data-end=stop]").first).to_be_visible(timeout=LONG)
+    expect(one.page.locator(".message[data-end=stop]").first).to_be_visible(timeout=PATIENCE)
     walk.look("answered")
     script.words = ENDLESS
     one.press("examples")
@@ -122,7 +123,7 @@ def _ask(one: Screen, walk: Walk) -> None:
     walk.look("streaming")
     one.press("stop")
     one.shows("answered")
-    expect(one.page.locator(".mark:not([hidden])")).to_be_visible(timeout=LONG)
+    expect(one.page.locator(".mark:not([hidden])")).to_be_visible(timeout=PATIENCE)
     walk.look("stopped")
     one.press("examples")
 
@@ -131,16 +132,16 @@ def _compare(one: Screen, walk: Walk) -> None:
     comparison = one.page.locator(".comparison")
     one.script.steps.clear()
     one.press("compare")
-    expect(comparison).to_have_attribute("data-phase", "reading", timeout=LONG)
+    expect(comparison).to_have_attribute("data-phase", "reading", timeout=PATIENCE)
     walk.look("comparison: reading")
     one.script.steps.set()
-    expect(comparison).to_have_attribute("data-phase", "done", timeout=LONG)
+    expect(comparison).to_have_attribute("data-phase", "done", timeout=PATIENCE)
     walk.look("comparison: measured")
     one.script.steps.clear()
     one.press("again")
-    expect(one.page.locator("[data-action=stop]")).to_be_enabled(timeout=LONG)
+    expect(one.page.locator("[data-action=stop]")).to_be_enabled(timeout=PATIENCE)
     one.press("stop")
-    expect(comparison).to_have_attribute("data-phase", "stopped", timeout=LONG)
+    expect(comparison).to_have_attribute("data-phase", "stopped", timeout=PATIENCE)
     walk.look("comparison: stopped")
     one.script.steps.set()
 
@@ -149,16 +150,16 @@ def _warn(one: Screen, walk: Walk) -> None:
     # An hour without use, on the page's clock alone.
     tick = "(screen) => screen.change({ type: 'tick', at: performance.now() + 3_600_000 })"
     one.page.locator("kiosk-screen").evaluate(tick)
-    expect(one.page.get_by_role("alertdialog")).to_be_visible(timeout=LONG)
+    expect(one.page.get_by_role("alertdialog")).to_be_visible(timeout=PATIENCE)
     walk.look("warning")
     one.press("stay")
-    expect(one.page.get_by_role("alertdialog")).to_be_hidden(timeout=LONG)
+    expect(one.page.get_by_role("alertdialog")).to_be_hidden(timeout=PATIENCE)
 
 
 def _lose_the_engine(one: Screen, walk: Walk) -> None:
     one.script.starts.clear()
     one.script.killed.set()
-    expect(one.page.locator("kiosk-screen")).to_have_attribute("data-engine", "gone", timeout=LONG)
+    expect(one.page.locator("kiosk-screen")).to_have_attribute("data-engine", "gone", timeout=PATIENCE)
     walk.look("engine gone")
     one.script.words = WORDS
     one.press("examples")
@@ -175,12 +176,12 @@ def _open_corner(one: Screen, walk: Walk) -> None:
     pad = one.page.locator(".pad")
     for pin in ("1111", PIN):
         for digit in pin:
-            pad.get_by_role("button", name=digit, exact=True).tap(timeout=LONG)
-        pad.locator("button").last.tap(timeout=LONG)
+            pad.get_by_role("button", name=digit, exact=True).tap(timeout=PATIENCE)
+        pad.locator("button").last.tap(timeout=PATIENCE)
         if pin != PIN:
-            expect(one.page.locator(".admin .words")).not_to_be_empty(timeout=LONG)
+            expect(one.page.locator(".admin .words")).not_to_be_empty(timeout=PATIENCE)
             walk.look("corner: wrong PIN")
-    expect(one.page.locator(".admin table")).to_be_visible(timeout=LONG)
+    expect(one.page.locator(".admin table")).to_be_visible(timeout=PATIENCE)
     walk.look("corner: status")
-    one.page.locator(".admin .card > button").tap(timeout=LONG)
-    expect(one.page.locator(".admin")).to_be_hidden(timeout=LONG)
+    one.page.locator(".admin .card > button").tap(timeout=PATIENCE)
+    expect(one.page.locator(".admin")).to_be_hidden(timeout=PATIENCE)

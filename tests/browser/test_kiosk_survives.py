@@ -15,13 +15,12 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.app_process import AppProcess, running_app
-from tests.browser.conftest import picture
+from tests.browser.conftest import PATIENCE, picture
 from tests.faulty_server import DONE, Do, FaultyServer, event, says, streams
 from tests.paced_engine import kiosk_file
 
 pytestmark = pytest.mark.browser
 
-LONG = 180_000  # ms; a busy machine stalls
 CHAT = "/v1/chat/completions"
 MODELS = {"object": "list", "data": [{"id": "far", "owned_by": "vllm", "max_model_len": 8192}]}
 
@@ -81,7 +80,7 @@ def elsewhere() -> Iterator[Elsewhere]:
 @contextlib.contextmanager
 def opened(browser: Browser, url: str) -> Iterator[tuple[Page, Locator]]:
     context = browser.new_context(viewport={"width": 1920, "height": 1080}, has_touch=True, locale="en-US")
-    context.set_default_timeout(LONG)
+    context.set_default_timeout(PATIENCE)
     complaints: list[str] = []
     context.on("weberror", lambda error: complaints.append(str(error.error)))
     page = context.new_page()
@@ -92,11 +91,11 @@ def opened(browser: Browser, url: str) -> Iterator[tuple[Page, Locator]]:
 
 
 def shows(screen: Locator, name: str) -> None:
-    expect(screen).to_have_attribute("data-screen", name, timeout=LONG)
+    expect(screen).to_have_attribute("data-screen", name, timeout=PATIENCE)
 
 
 def engine_is(screen: Locator, where: str) -> None:
-    expect(screen).to_have_attribute("data-engine", where, timeout=LONG)
+    expect(screen).to_have_attribute("data-engine", where, timeout=PATIENCE)
 
 
 def press(page: Page, action: str, nth: int = 0) -> None:
@@ -116,7 +115,7 @@ def test_a_server_elsewhere_goes_away_and_comes_back(browser: Browser, elsewhere
         elsewhere.come()
         engine_is(screen, "here")
         expect(page.locator(".news")).to_be_hidden()
-        expect(page.locator(".batch .sentence")).to_contain_text("4 being answered", timeout=LONG)
+        expect(page.locator(".batch .sentence")).to_contain_text("4 being answered", timeout=PATIENCE)
         assert elsewhere.asked() > before, "the attract loop goes on"
 
         press(page, "begin")
@@ -144,7 +143,7 @@ def test_a_server_elsewhere_goes_away_and_comes_back(browser: Browser, elsewhere
         press(page, "examples")
         press(page, "compare")
         comparison = page.locator(".comparison")
-        expect(comparison).to_have_attribute("data-phase", "done", timeout=LONG)
+        expect(comparison).to_have_attribute("data-phase", "done", timeout=PATIENCE)
         expect(comparison.locator(".fine")).to_contain_text("8 prompts of 8 tokens.")
         assert "lane" not in comparison.locator(".fine").inner_text(), "how many there are is not known here"
         assert "127.0.0.1" not in page.content(), "where the server is concerns nobody here"

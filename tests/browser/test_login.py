@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import DESKTOP, PHONE, Visit, picture
+from tests.browser.conftest import DESKTOP, PATIENCE, PHONE, Visit, picture
 from tests.browser.test_accessibility import violations
 from tests.told_app import HASH, PASSWORD, House, PrefixProxy, house, served, users_file
 from webui.settings import Settings
@@ -20,7 +20,6 @@ from webui.ui.texts import load_texts
 
 pytestmark = pytest.mark.browser
 
-LONG = 180_000  # milliseconds: a busy machine stalls
 TEXTS = load_texts()
 
 
@@ -86,33 +85,33 @@ def test_login_chat_logout(browser: Browser, server: Server) -> None:
         page = visit.context.new_page()
         chat = "c" * 32
         page.goto(f"{server.url}#{chat}")
-        expect(page.locator("#name")).to_be_focused(timeout=LONG)
+        expect(page.locator("#name")).to_be_focused(timeout=PATIENCE)
         log_in(page, "alice", "a wrong password")
-        expect(page.locator("#problem")).to_have_text(TEXTS["en"]["error.login_failed"], timeout=LONG)
+        expect(page.locator("#problem")).to_have_text(TEXTS["en"]["error.login_failed"], timeout=PATIENCE)
         expect(page.locator("#password")).to_be_focused()
         page.keyboard.type(PASSWORD)
         page.keyboard.press("Enter")
-        page.locator("#message textarea").wait_for(timeout=LONG)
+        page.locator("#message textarea").wait_for(timeout=PATIENCE)
         assert page.url == f"{server.url}#{chat}", "it is the conversation that was asked for"
-        expect(page.locator("#account")).to_have_text("alice", timeout=LONG)
+        expect(page.locator("#account")).to_have_text("alice", timeout=PATIENCE)
 
         page.locator("#message textarea").fill("Who am I?")
         page.locator("#send").click()
         server.say("You are **alice**.\n\n")
         server.say("", "stop")
         answer = page.locator(".message[data-role=assistant]").last
-        expect(answer).to_have_attribute("data-state", "ended", timeout=LONG)
+        expect(answer).to_have_attribute("data-state", "ended", timeout=PATIENCE)
         expect(answer.locator("strong")).to_have_text("alice")
         page.screenshot(path=picture("login-inside"))
 
         page.evaluate("sessionStorage.setItem('batchat.draft', 'x'); localStorage.setItem('batchat.draft', 'x')")
         page.locator("#account").click()
         page.get_by_role("menuitem").click()
-        page.locator("#name").wait_for(timeout=LONG)
+        page.locator("#name").wait_for(timeout=PATIENCE)
         assert page.evaluate("[sessionStorage.length, localStorage.getItem('batchat.draft')]") == [0, None]
 
         log_in(page, "bob")
-        expect(page.locator("#account")).to_have_text("bob", timeout=LONG)
+        expect(page.locator("#account")).to_have_text("bob", timeout=PATIENCE)
         expect(page.locator("#middle .banner, page-notice, chat-transcript").first).not_to_contain_text("Who am I?")
         expect(page.locator("chat-list nav a")).to_have_count(0)
 
@@ -124,13 +123,13 @@ def test_an_open_page_becomes_the_login_when_its_session_ends(browser: Browser, 
             tab.goto(server.url)
             if tab is page:
                 log_in(tab, "alice")
-            expect(tab.locator("#account")).to_have_text("alice", timeout=LONG)
+            expect(tab.locator("#account")).to_have_text("alice", timeout=PATIENCE)
         page.bring_to_front()
         page.locator("#account").click()
         page.get_by_role("menuitem").click()
-        page.locator("#name").wait_for(timeout=LONG)
+        page.locator("#name").wait_for(timeout=PATIENCE)
         other.bring_to_front()
-        other.locator("#name").wait_for(timeout=LONG)
+        other.locator("#name").wait_for(timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("locale", ["en-US", "ko-KR"])
@@ -141,12 +140,12 @@ def test_the_login_fits_its_window(browser: Browser, server: Server, size: dict[
     with visiting(browser, server, viewport=size, color_scheme=scheme, locale=locale) as visit:
         page = visit.context.new_page()
         page.goto(server.url)
-        expect(page.locator("h1")).to_have_text(texts["login.title"], timeout=LONG)
+        expect(page.locator("h1")).to_have_text(texts["login.title"], timeout=PATIENCE)
         assert violations(page) == []
         page.get_by_label(texts["login.name"]).fill("nobody")
         page.get_by_label(texts["login.password"]).fill("a wrong password")
         page.get_by_role("button", name=texts["login.submit"]).click()
-        expect(page.get_by_role("alert")).not_to_be_empty(timeout=LONG)
+        expect(page.get_by_role("alert")).not_to_be_empty(timeout=PATIENCE)
         assert violations(page) == []
         page.screenshot(path=picture(f"login-{'phone' if size is PHONE else 'desktop'}-{scheme}-{locale[:2]}"))
         assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth && scrollY === 0")
