@@ -25,29 +25,29 @@ BEFORE: dict[Language, tuple[str, ...]] = {
 }  # fmt: skip
 AFTER: dict[Language, tuple[str, ...]] = {
     "en": (" please", ", please", " thanks", ", thank you", " now", " :)", "!", "...", " pls", "??", ", ok", ", bot",
-           ", if you can", " again", " quickly", "!!", " haha", ", I'm curious", ", thanks a lot"),
+           ", if you can", " quickly", "!!", " haha", ", I'm curious", ", thanks a lot"),
     "ko": (" 부탁해", " 부탁해요", " 제발", " ㅎㅎ", " ㅋㅋ", "~", "!", "...", "??", " 좀", " 궁금해요", "~?",
            " 부탁드려요", " 궁금해", " 빨리", " 지금", "!!", " 알고 싶어", "^^", " ㅠㅠ", " 고마워"),
 }  # fmt: skip
 OTHER_WORDS: dict[Language, dict[str, tuple[str, ...]]] = {
     "en": {
-        "Can you": ("Would you", "Can u", "Are you able to", "Will you", "You can"),
-        "Could you": ("Might you", "Could u", "Would you be able to", "You could"),
+        "Can you": ("Would you", "Can u", "Are you able to", "Will you"),
+        "Could you": ("Could u", "Would you be able to", "Would you"),
         "Tell me": ("Let me know", "Say", "Tell us", "Inform me", "Pls tell me", "Just tell me", "Tell", "Show me"),
         "tell me": ("let me know", "say", "tell us", "inform me", "just tell me", "show me"),
-        "What is": ("What's", "Whats", "What be", "What was", "Wat is"),
-        "What's": ("Whats", "What would be"),
+        "What is": ("What's", "Whats", "Wat is"),
+        "What's": ("Whats", "What is"),
         "Give me": ("Get me", "Hand me", "Provide", "Gimme", "Just give me", "Let me have"),
         "I want": ("I wish", "I'd like", "I really want", "I wanna have", "We want"),
         "I'd like": ("I would like", "I'd love", "I want", "I would love"),
-        "Please": ("Pls", "Plz", "Kindly", "Please do"),
+        "Please": ("Pls", "Plz", "Kindly"),
         "please": ("pls", "plz", "kindly", "if you please"),
         "Write": ("Put down", "Type", "Please write", "Produce", "Compose"),
-        "Explain": ("Clarify", "Make clear", "Please explain", "Spell out"),
-        "you": ("u", "ya", "you guys"),
+        "Explain": ("Clarify", "Make clear", "Please explain"),
+        "you": ("u",),
         "Do you know": ("Would you know", "Do u know", "Are you aware", "Do you happen to know"),
-        "How do I": ("How can I", "How would I", "How does one", "How do you", "How should I"),
-        "Which": ("Wich", "Which one of all"),
+        "How do I": ("How can I", "How would I", "How does one", "How should I"),
+        "Which": ("Wich",),
     },
     "ko": {
         "알려 줘": ("알려줘", "알려줄래", "알려 줄래요", "알려 주라", "알려 줘요", "알려 달라", "알려줘봐"),
@@ -64,16 +64,17 @@ OTHER_WORDS: dict[Language, dict[str, tuple[str, ...]]] = {
         "들려줘": ("들려 줘", "들려줘요", "들려 주라", "들려줘 봐"),
         "보여 줘": ("보여줘", "보여 줄래", "보여 줘요", "보여 봐"),
         "어떻게": ("어케", "어떡해", "어떤 식으로", "어찌"),
-        "알아": ("아니", "아세요", "알고 있어", "아나요", "알까"),
+        "알아": ("아세요", "알고 있어", "아나요", "알까"),
         "부탁해": ("부탁", "부탁해요", "부탁드려요", "부탁할게"),
         "얼마야": ("얼마예요", "얼마지", "얼마인가요", "얼마일까", "얼마니"),
         "있어": ("있니", "있어요", "있나요", "있을까", "있는지"),
-        "너는": ("넌", "너", "당신은", "그대는", "네가"),
+        "너는": ("넌", "너", "당신은", "그대는"),
     },
 }
 """Other ways to say the same, so that a question does not hang on one word."""
 _SLOT = re.compile(r"(\{[^}]*\})")
-SMALL_WORDS = {"a", "an", "the", "is", "are", "of", "do", "does", "me", "you", "can", "please", "that", "it", "what", "to"}
+SMALL_WORDS = {"a", "an", "the", "is", "are", "please"}
+"""Without one of them a question still asks the same."""
 ENDINGS = "?.!, "
 
 
@@ -114,7 +115,7 @@ def noisy(question: str, language: Language, rng: random.Random, *, verbatim: bo
         question = _mistyped(_recased(question, rng), language, rng)
         if rng.random() < 0.1:
             question = question.rstrip(ENDINGS) + rng.choice(AFTER[language])
-    if rng.random() < 0.12:
+    if rng.random() < 0.12 and not question.isupper():
         before = rng.choice(BEFORE[language])
         question = before + (question if verbatim else question[:1].lower() + question[1:])
     return question

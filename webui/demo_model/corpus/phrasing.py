@@ -24,6 +24,7 @@ PARTICLES: dict[str, tuple[str, str]] = {
 _FORMS: dict[str, str] = {form: key for key in ("은", "이", "을", "과") for form in PARTICLES[key]}
 _PARTICLE_NEXT = re.compile(rf"[{''.join(_FORMS)}](?=[ ?.!,~\]|]|$)")
 _INNERMOST_CHOICE = re.compile(r"\[([^\[\]]*)\]")
+_SPACE_BEFORE_MARK = re.compile(r" (?=[?!.,](?: |$))")
 _SLOT = re.compile(r"\{([A-Za-z_.]+)(?::([가-힣]+))?\}")
 _LATIN_FINALS = ("l", "m", "n", "ng", "at", "ap", "ok", "ck")
 _DIGIT_FINALS = "013678"
@@ -61,7 +62,7 @@ def choose(template: str, rng: random.Random) -> str:
     while (found := _first_choice(template)) is not None:
         before, alternatives, after = found
         template = _joined(before, rng.choice(alternatives), after)
-    return " ".join(template.split(" ")).strip()
+    return _SPACE_BEFORE_MARK.sub("", " ".join(template.split()))
 
 
 def fill(template: str, slots: Mapping[str, str]) -> str:
