@@ -31,6 +31,7 @@ from webui.demo_model.scoring import (
     rule_for,
     trained_cases,
 )
+from webui.demo_model.tokenizer import CHAT_TEMPLATE
 
 ASSETS = evaluate.ASSETS
 SEEDS = st.integers(min_value=0)
@@ -367,7 +368,7 @@ def test_cutting_words_keeps_the_text(tokenizer: "transformers.PreTrainedTokeniz
 
     encoder, rng = DialogueEncoder(tokenizer), random.Random(6)
     for _ in range(50):
-        dialogue = maker.draw(rng)
+        dialogue = tuple(dataclasses.replace(message, referred_to=True) for message in maker.draw(rng))
         ids, learned = encoder.encode(dialogue, rng)
         whole, _ = encoder.encode(dialogue)
         shorter = min(len(tokenizer.decode(ids)), len(tokenizer.decode(whole)))
@@ -386,6 +387,74 @@ def test_the_template_and_the_training_encoder_agree(tokenizer: "transformers.Pr
     assert tokenizer.encode(templated, add_special_tokens=False) == ids
     assert tokenizer.decode([id_ for id_, learn in zip(ids, learned, strict=True) if learn]) == "Hello!<|eot_id|>"
     assert sum(learned) == pytest.approx(sum(map(bool, learned)) ** 0.5), "an answer counts as the root of its length"
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ("WHO ARE YOU?", "who are you?"),
+        ("TTFT가 뭐야", "ttft가 뭐야"),
+        ("제 이름은 JIN", "제 이름은 JIN"),
+        ("I am Ann", "I am Ann"),
+        ("7 + 8", "7 + 8"),
+        ("안녕", "안녕"),
+    ],
+)
+def test_what_is_typed_in_capitals_is_read_in_small_letters(
+    said: str, read: str, tokenizer: "transformers.PreTrainedTokenizerFast"
+) -> None:
+    from webui.demo_model.tokenizer import as_read
+
+    messages = [{"role": "user", "content": said}, {"role": "assistant", "content": said}]
+    templated = tokenizer.apply_chat_template(messages, tokenize=False)
+    assert templated == f"<|begin_of_text|><|user|>{read}<|eot_id|><|assistant|>{said}<|eot_id|>"
+    assert (as_read("user", said), as_read("assistant", said)) == (read, said)
+
+
+@given(said=st.text(max_size=40))
+def test_training_reads_what_the_template_writes(said: str, tokenizer: "transformers.PreTrainedTokenizerFast") -> None:
+    from webui.demo_model.tokenizer import as_read
+
+    templated = tokenizer.apply_chat_template([{"role": "user", "content": said}], tokenize=False)
+    assert templated == f"<|begin_of_text|><|user|>{as_read('user', said)}<|eot_id|>"
+
+
+def test_long_answers_are_often_stopped_and_their_end_is_not_learned_then(
+    tokenizer: "transformers.PreTrainedTokenizerFast",
+) -> None:
+    from webui.demo_model.corpus import Message
+    from webui.demo_model.tokenizer import STOPPED, STOPPED_AFTER, DialogueEncoder
+
+    def encoded(answer: str, referred_to: bool) -> tuple[str, str]:
+        ids, learned = encoder.encode((Message("user", "?"), Message("assistant", answer, referred_to)), rng)
+        kept = [id_ for id_, counts in zip(ids, learned, strict=True) if counts]
+        assert sum(learned) == pytest.approx(len(kept) ** 0.5), "an answer counts as the root of what is left of it"
+        return tokenizer.decode(ids), tokenizer.decode(kept)
+
+    encoder, rng = DialogueEncoder(tokenizer), random.Random(4)
+    short, long = "one two", " ".join(map(str, range(100)))
+    for answer, referred_to in ((short, False), (long, True)):
+        assert {encoded(answer, referred_to)[1] for _ in range(50)} == {answer + "<|eot_id|>"}
+    answers = [encoded(long, False) for _ in range(400)]
+    stopped = [(read, learned) for read, learned in answers if not learned.endswith("<|eot_id|>")]
+    assert len(stopped) / len(answers) == pytest.approx(STOPPED, abs=0.1)
+    for read, learned in stopped:
+        assert long.startswith(learned)
+        assert read.endswith(f"<|assistant|>{learned}<|eot_id|>"), "the turn ends all the same for whoever reads on"
+        assert STOPPED_AFTER[0] <= len(tokenizer.encode(learned, add_special_tokens=False)) <= STOPPED_AFTER[1] + 1
+
+
+def test_an_answer_that_a_follow_up_speaks_of_is_whole(maker: DialogueMaker) -> None:
+    rng = random.Random(8)
+    found = 0
+    for _ in range(200):
+        dialogue, turns = maker.draw_judged(rng)
+        answers = [message for message in dialogue if message.role == "assistant"]
+        for answer, following in zip(answers, turns[1:], strict=False):
+            if following.skill == "follow-ups":
+                found += 1
+                assert answer.referred_to
+    assert found > 20
 
 
 def test_an_empty_system_prompt_is_left_out(tokenizer: "transformers.PreTrainedTokenizerFast") -> None:
@@ -495,6 +564,15 @@ def test_a_grown_model_says_the_same_and_can_learn_with_all_of_it(tmp_path: Path
     assert all((weights.grad != 0).any(-1).all() for weights in large.parameters() if weights.grad is not None)
 
 
+def test_a_run_goes_on_with_the_size_that_its_model_has(tmp_path: Path) -> None:
+    training.Trainer(TINY, tmp_path).save_model()
+    arguments = ["--steps", "1", "--out", "nowhere", "--start-from", str(tmp_path)]
+    assert training.wanted_shape(training.parse(arguments)) == TINY.shape
+    grown = training.wanted_shape(training.parse([*arguments, "--hidden", "64", "--heads", "2"]))
+    assert grown == dataclasses.replace(TINY.shape, hidden=64, heads=2)
+    assert training.wanted_shape(training.parse(arguments[:4])) == training.Shape() == training.Shape.of(ASSETS)
+
+
 @pytest.mark.parametrize("change", [{"layers": 3}, {"key_value_heads": 1}, {"hidden": 32}])
 def test_what_cannot_grow_is_refused(change: dict[str, int], tmp_path: Path) -> None:
     small = training.Shape(hidden=64, feed_forward=96, layers=2, heads=4, key_value_heads=2, head_size=16, vocabulary=256)
@@ -569,6 +647,7 @@ def test_the_shipped_folder_is_complete_and_small() -> None:
     assert config["max_position_embeddings"] == 2048 and config["dtype"] == "bfloat16"
     generation = json.loads((ASSETS / "generation_config.json").read_text(encoding="utf-8"))
     assert generation["eos_token_id"] == [2, 3]
+    assert (ASSETS / "chat_template.jinja").read_text(encoding="utf-8").strip() == CHAT_TEMPLATE.strip()
 
 
 def test_the_shipped_model_answers_the_tutorial() -> None:

@@ -25,6 +25,9 @@ CHAT_TEMPLATE = """\
 {{- bos_token }}
 {%- for message in messages %}
     {%- set text = (message['content'] or '') | trim %}
+    {%- if message['role'] == 'user' and text == text | upper and text[:1] != text[:1] | lower %}
+        {%- set text = text | lower %}
+    {%- endif %}
     {%- if text or message['role'] != 'system' %}
         {{- '<|' + message['role'] + '|>' + text + '<|eot_id|>' }}
     {%- endif %}
@@ -33,8 +36,13 @@ CHAT_TEMPLATE = """\
     {{- '<|assistant|>' }}
 {%- endif %}
 """
-CUT_MESSAGES = 0.15
+"""What a visitor types in capitals alone is read in small letters: so small a model has no room for both."""
+CUT_MESSAGES = 0.12
 CUTS = 0.12
+STOPPED = 0.6
+"""Share of the longer answers that are stopped after their first tokens while training: the rest follows from these, and
+reading it over and over takes time that other questions need."""
+STOPPED_AFTER = (12, 28)
 
 
 def train_tokenizer(
@@ -80,6 +88,13 @@ def _texts(maker: DialogueMaker, seed: int, dialogues: int) -> Iterator[str]:
         yield " ".join(chr(code) for code in range(ord("가") + final, ord("힣") + 1, 28))
 
 
+def as_read(role: str, text: str) -> str:
+    """What the model reads of a message, as the chat template says it."""
+    text = text.strip()
+    shouted = role == "user" and text == text.upper() and text[:1] != text[:1].lower()
+    return text.lower() if shouted else text
+
+
 class DialogueEncoder:
     """Turns conversations into token ids, and says which of them the model must learn to produce."""
 
@@ -96,19 +111,30 @@ class DialogueEncoder:
 
         With a random generator some of the visitor's words are cut into smaller tokens than usual: that is how the model learns
         what its tokens are spelled like. The cutting is done here because the tokenizers library's own dropout takes no seed.
+        Many of the longer answers are then stopped early, as visitors stop them.
         """
         ids, learned = [self._ids[BEGIN]], [0.0]
         kept = 1
         for message in dialogue:
-            text = self._pieces(message.text, message.role != "assistant", rng)
+            text = self._pieces(as_read(message.role, message.text), message.role != "assistant", rng)
+            counts = [0.0] * (len(text) + 1)
+            if message.role == "assistant":
+                text, counts = self._learned(text, None if message.referred_to else rng)
             ids += [self._ids[ROLE_MARKS[message.role]], *text, self._ids[END_OF_TURN]]
-            length = len(text) + 1
-            learned += [0.0, *([length**-0.5 if message.role == "assistant" else 0.0] * length)]
+            learned += [0.0, *counts]
             if len(ids) > self.context_length:
                 break
             if message.role == "assistant":
                 kept = len(ids)
         return ids[:kept], learned[:kept]
+
+    def _learned(self, text: list[int], rng: random.Random | None) -> tuple[list[int], list[float]]:
+        """An answer's tokens and how much they and the end of the turn count; with a random generator it may be stopped."""
+        length = len(text) + 1
+        if rng is not None and length > STOPPED_AFTER[1] and rng.random() < STOPPED:
+            length = rng.randint(*STOPPED_AFTER)
+            return text[:length], [*([length**-0.5] * length), 0.0]
+        return text, [length**-0.5] * length
 
     def _pieces(self, text: str, may_cut: bool, rng: random.Random | None) -> list[int]:
         if rng is None or not may_cut or rng.random() >= CUT_MESSAGES:

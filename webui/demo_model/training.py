@@ -13,7 +13,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,14 +31,29 @@ CHECKPOINT = "checkpoint.pt"
 class Shape:
     """The size of the model; a Llama with tied embeddings."""
 
-    hidden: int = 192
-    feed_forward: int = 576
+    hidden: int = 256
+    feed_forward: int = 1024
     layers: int = 6
-    heads: int = 6
+    heads: int = 8
     key_value_heads: int = 2
     head_size: int = 32
     vocabulary: int = 3072
     context: int = 2048
+
+    @classmethod
+    def of(cls, folder: Path) -> Shape:
+        """The size of the model in this folder."""
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return cls(
+            hidden=config["hidden_size"],
+            feed_forward=config["intermediate_size"],
+            layers=config["num_hidden_layers"],
+            heads=config["num_attention_heads"],
+            key_value_heads=config["num_key_value_heads"],
+            head_size=config["head_dim"],
+            vocabulary=config["vocab_size"],
+            context=config["max_position_embeddings"],
+        )
 
 
 @dataclass(frozen=True)
@@ -213,10 +228,12 @@ class Trainer:
 def _tokenizer(recipe: Recipe, folder: Path | None) -> PreTrainedTokenizerFast:
     """The tokenizer that lies in the folder, or a new one."""
     from webui.demo_model.corpus import DialogueMaker
-    from webui.demo_model.tokenizer import load_tokenizer, train_tokenizer
+    from webui.demo_model.tokenizer import CHAT_TEMPLATE, load_tokenizer, train_tokenizer
 
     if folder is not None:
-        return load_tokenizer(folder)
+        tokenizer = load_tokenizer(folder)
+        tokenizer.chat_template = CHAT_TEMPLATE
+        return tokenizer
     return train_tokenizer(DialogueMaker(), recipe.seed, recipe.tokenizer_dialogues, recipe.shape.vocabulary)
 
 
@@ -264,11 +281,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="same seed, same machine: same weights (default 1)")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the finished model")
     parser.add_argument("--start-from", type=Path, help="go on from this model, which may be smaller, and its tokenizer")
-    parser.add_argument("--hidden", type=int, default=Shape.hidden, help=f"width of the model (default {Shape.hidden})")
-    parser.add_argument(
-        "--feed-forward", type=int, default=Shape.feed_forward, help=f"the same inside (default {Shape.feed_forward})"
-    )
-    parser.add_argument("--heads", type=int, default=Shape.heads, help=f"heads of attention (default {Shape.heads})")
+    parser.add_argument("--hidden", type=int, help=f"width (default: that of --start-from, else {Shape.hidden})")
+    parser.add_argument("--feed-forward", type=int, help=f"the same inside a layer (likewise, else {Shape.feed_forward})")
+    parser.add_argument("--heads", type=int, help=f"heads of attention (likewise, else {Shape.heads})")
     parser.add_argument("--rate", type=float, default=1.0, help="share of the usual learning rates (default 1)")
     parser.add_argument("--tokens-per-step", type=int, default=4096, help="padded tokens in a batch (default 4096)")
     parser.add_argument("--save-every", type=int, default=200, help="steps between checkpoints (default 200)")
@@ -278,6 +293,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     if options.tokens_per_step < Shape.context:
         parser.error(f"--tokens-per-step: a conversation may fill the context, {Shape.context} tokens")
     return options
+
+
+def wanted_shape(options: argparse.Namespace) -> Shape:
+    """The size that the arguments ask for: that of the model to start from, unless it shall grow."""
+    start = Shape() if options.start_from is None else Shape.of(options.start_from)
+    given = {name: getattr(options, name) for name in ("hidden", "feed_forward", "heads")}
+    return replace(start, **{name: size for name, size in given.items() if size is not None})
 
 
 def main(arguments: list[str]) -> int:
@@ -294,7 +316,7 @@ def main(arguments: list[str]) -> int:
         tokens_per_step=options.tokens_per_step,
         matrix_rate=Recipe.matrix_rate * options.rate,
         vector_rate=Recipe.vector_rate * options.rate,
-        shape=Shape(hidden=options.hidden, feed_forward=options.feed_forward, heads=options.heads),
+        shape=wanted_shape(options),
         compiled=not options.enforce_eager,
     )
     trainer = Trainer(recipe, options.out, options.start_from)

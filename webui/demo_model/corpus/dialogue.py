@@ -5,7 +5,7 @@ Knows nothing of tokens; how much of a long conversation fits is decided by whoe
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from webui.demo_model.corpus.exchanges import Exchange, ExchangeMaker
@@ -48,6 +48,8 @@ class Message:
 
     role: Role
     text: str
+    referred_to: bool = True
+    """Whether what follows may refer to it; if nothing does, its end can be missing."""
 
 
 Dialogue = tuple[Message, ...]
@@ -203,6 +205,7 @@ class _Conversation:
                 self._say(replies, language, others, exchange.wish)
                 continue
             language = self._follow(follow_up, replies, language)
+        self.messages[-1] = replace(self.messages[-1], referred_to=False)
         return turns
 
     def _pick_follow_up(self, exchange: Exchange, reply: Reply) -> str | None:
