@@ -43,6 +43,7 @@ STOPPED = 0.6
 """Share of the longer answers that are stopped after their first tokens while training: the rest follows from these, and
 reading it over and over takes time that other questions need."""
 STOPPED_AFTER = (12, 28)
+"""Tokens that are left of a stopped answer, at least and at most; longer answers are those with more."""
 
 
 def train_tokenizer(
@@ -138,9 +139,8 @@ class DialogueEncoder:
 
     def _pieces(self, text: str, may_cut: bool, rng: random.Random | None) -> list[int]:
         if rng is None or not may_cut or rng.random() >= CUT_MESSAGES:
-            return list(self._backend.encode(text.strip(), add_special_tokens=False).ids)
+            return list(self._backend.encode(text, add_special_tokens=False).ids)
         pieces, start = [], 0
-        text = text.strip()
         for end in range(1, len(text) + 1):
             if end == len(text) or rng.random() < CUTS:
                 pieces.append(text[start:end])

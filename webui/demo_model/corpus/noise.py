@@ -115,6 +115,7 @@ def noisy(question: str, language: Language, rng: random.Random, *, verbatim: bo
         question = _mistyped(_recased(question, rng), language, rng)
         if rng.random() < 0.1:
             question = question.rstrip(ENDINGS) + rng.choice(AFTER[language])
+    # What is all capitals stays so: only then does the chat template read it in small letters.
     if rng.random() < 0.12 and not question.isupper():
         before = rng.choice(BEFORE[language])
         question = before + (question if verbatim else question[:1].lower() + question[1:])
